@@ -2,7 +2,6 @@
    one-letter names from complex.h, from matrix code and from board support packages. */
 #define min(a, b) ((a) < (b) ? (a) : (b))
 #define max(a, b) ((a) > (b) ? (a) : (b))
-#define abs(a) ((a) < 0 ? -(a) : (a))
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
 #define swap(a, b) do { int t = a; a = b; b = t; } while (0)
