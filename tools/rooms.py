@@ -77,25 +77,35 @@ def blank(text):
     return "".join(out), strings
 
 
+IF, ELSE, ENDIF = "\x01", "\x02", "\x03"
+
+
 def without_preprocessor(code):
+    """Directives become empty lines; conditionals leave a mark, since their branches may open or close the same brace twice."""
     lines, skip = code.split("\n"), False
     for i, line in enumerate(lines):
         if skip or line.lstrip().startswith("#"):
+            m = None if skip else re.match(r"\s*#\s*(if|el|endif)", line)
             skip = line.endswith("\\")
-            lines[i] = ""
+            lines[i] = {"if": IF, "el": ELSE, "endif": ENDIF}[m.group(1)] if m else ""
     return "\n".join(lines)
 
 
 def top_level(code):
     """(line, text, kind) of each thing at file level; kind is '{' for a body, ';' for a declaration."""
-    depth, start, line, begin, things = 0, None, 1, 1, []
-    text = []
+    depth, line, begin, things, text, saved = 0, 1, 1, [], [], []
     i, n = 0, len(code)
     while i < n:
         c = code[i]
         if c == "\n":
             line += 1
-        if depth == 0:
+        if c == IF:
+            saved.append((depth, list(text)))
+        elif c == ELSE and saved:
+            depth, text = saved[-1][0], list(saved[-1][1])
+        elif c == ENDIF and saved:
+            saved.pop()
+        elif depth == 0:
             if c == "{":
                 head = "".join(text).strip()
                 if re.fullmatch(r'extern\s*"\s*C?\s*"', head):  # its braces do not count
@@ -129,20 +139,25 @@ def top_level(code):
     return things
 
 
-def function_of(head):
-    """The name of the function that this head defines or declares, or None. Attributes are taken away; NAME(x)(...) gives NAME(x)."""
+def function_of(head, makers=()):
+    """The name of the function that this head defines or declares, or None. makers: macros that make names; then it is NAME(x)."""
     head = re.sub(r"__attribute__\s*\(\((?:[^()]|\([^()]*\))*\)\)", " ", head)
-    if re.match(r"\s*(typedef|struct\s+\w+\s*\{|enum)", head) or "=" in head or "{}" in head:
+    head = re.sub(r"_Pragma\s*\([^)]*\)", " ", head)
+    if re.match(r"\s*(typedef\b|struct\s+\w+\s*\{|union\b|enum\b)", head) or "=" in head or "{}" in head:
         return None
-    m = re.search(r"(\w+)\s*\(", head)
-    while m and (m.group(1) in KEYWORDS or re.match(r"DSM__(FN|ATTR|UNUSED|TARGET)\w*$", m.group(1))):
-        m = re.compile(r"(\w+)\s*\(").search(head, m.end())
-    if not m or head[:m.start()].strip() == "":
-        return None if not m or not re.match(r"DSM__", m.group(1)) else None
-    if re.match(r"\s*\*", head[m.end():]):  # type (*name)(...): a variable
-        return None
-    tail = re.match(r"\s*([\w, ]*)\)\s*\(", head[m.end():])
-    return m.group(1) + ("(" + tail.group(1) + ")" if tail else "")
+    for m in re.finditer(r"(\w+)\s*\(", head):
+        name = m.group(1)
+        if name in makers:
+            made = re.match(r"\s*([\w, ]*?)\s*\)\s*(\(?)", head[m.end():])
+            if made and made.group(2):
+                return "%s(%s)" % (name, made.group(1))
+            continue  # a type or an attribute
+        if name in KEYWORDS or re.match(r"DSM__(FN|ATTR|UNUSED|TARGET)\w*$", name):
+            continue
+        if head[:m.start()].strip() == "" or re.match(r"\s*\*", head[m.end():]):
+            return None  # a macro that stands alone; type (*name)(...)
+        return name
+    return None
 
 
 class Check:
@@ -247,17 +262,15 @@ class Check:
 
         # functions: tag, no declaration before the definition
         tag = re.compile(dict(ROOMS)[name] + r"$")
+        makers = set(m.group(1) for m in re.finditer(r"^[ \t]*#[ \t]*define[ \t]+(\w+)\(\w+\)[^\n]*\bdsm__k_", code, re.M)) if name == "kern" else set()
         for line, head, kind in top_level(plain):
-            f = function_of(head)
+            f = function_of(head, makers)
             if not f:
                 continue
             line += first - 1
             if kind == ";":
                 self.bad(line, "%s: %s is declared before it is defined; Part III has no forward declarations" % (name, f))
-            elif "(" in f:  # a name that a macro makes: only kern is compiled more than once
-                if name != "kern" or not f.startswith("DSM__"):
-                    self.bad(line, "%s: the name of %s is made by a macro; only kern does that, with DSM__ macros" % (name, f))
-            elif not tag.match(f):
+            elif "(" not in f and not tag.match(f):  # a macro that makes names gives the tag itself
                 self.bad(line, "%s: %s does not carry the room's tag (%s)" % (name, f, dict(ROOMS)[name]))
 
         # headers
@@ -271,7 +284,7 @@ class Check:
                                   (OS_CALLS, ("os",), "the operating system"), (NEVER, (), "what the library never does")):
             if name not in rooms:
                 for m in rule.finditer(code):
-                    if what == "intrinsics" and name == "cpu" and m.group(1) in ("_xgetbv",):
+                    if name == "cpu" and m.group(1).startswith(("_xgetbv", "getauxval")):
                         continue
                     self.bad(at(m.start()), "%s: %s: %s" % (name, what, re.sub(r"\s*\($", "", m.group(0))))
         if name not in ("os", "mem"):
@@ -289,7 +302,8 @@ class Check:
         # macros: a name of ours, or gone before the room ends
         for m in re.finditer(r"^[ \t]*#[ \t]*define[ \t]+(\w+)", code, re.M):
             if not re.match(r"(DSM__|DSM_[A-Z]|DSMOE_|_DEFAULT_SOURCE|_FILE_OFFSET_BITS)", m.group(1)) and \
-                    not re.search(r"^[ \t]*#[ \t]*undef[ \t]+%s\b" % m.group(1), code[m.end():], re.M):
+                    not re.search(r"^[ \t]*#[ \t]*undef[ \t]+%s\b" % m.group(1), code[m.end():], re.M) and \
+                    not all('%s_macro(\\"%s\\")' % (p, m.group(1)) in text for p in ("push", "pop")):
                 self.bad(at(m.start()), "%s: the macro %s stays defined" % (name, m.group(1)))
 
     def public(self):
@@ -373,6 +387,9 @@ def self_test(path):
         ("Part II too long", text.replace("#define DSM_VERSION ", filler * (PART2_MAX + 1) + "#define DSM_VERSION ", 1), "Part II has"),
         ("another version", text.replace("#define DSM_VERSION \"", "#define DSM_VERSION \"9", 1), "disagree"),
         ("a line of the map less", re.sub(r"\n\s*>>kern\s[^\n]*", "", text, count=1) if re.search(r"\n\s*>>kern\s", text) else text.replace("\n", "\n   >>base the first\n", 1), "the map in Part I names"),
+        ("a macro of kern that stays", plant(text, "kern", "#undef ROWS2\n#define ROWS2 1"), "the macro ROWS2 stays defined"),
+        ("a wrong tag in a branch", plant(text, "num", "#if DSM__X\nDSM__FN int dsm__num_a(int a) { if (a) {\n#else\nDSM__FN int dsm__tok_b(int a) { {\n#endif\n    } return a; }"), "dsm__tok_b does not carry"),
+        ("a wrong tag after branches", plant(text, "num", "DSM__FN int dsm__num_a(int a) {\n#if DSM__X\n if (a) {\n#else\n if (!a) {\n#endif\n    } return a; }\nstatic int nn_c(void) { return 1; }"), "nn_c does not carry"),
         ("a // comment", plant(text, "kv", "// planted"), "comments are /* */"),
     ]
     good = [  # what must not be taken for a violation
@@ -409,7 +426,8 @@ def main():
         return self_test(path)
     c = Check(path)
     problems = c.run()
-    print("lines: " + ", ".join("%s %d" % s for s in c.sizes) + ", in all %d" % (len(c.lines) - 1))
+    long = sum(len(s) > 150 for s in c.lines)
+    print("lines: " + ", ".join("%s %d" % s for s in c.sizes) + ", in all %d; %d have more than 150 columns" % (len(c.lines) - 1, long))
     for line, what in sorted(problems):
         print("%s:%d: %s" % (path, line, what))
     bad = len(problems)
