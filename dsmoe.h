@@ -1448,7 +1448,7 @@ OUT void K(pad)(uint8_t *to, const uint8_t *w, size_t stride, int bytes) {
    DSM__WALK is the statement for both parts: e .. z of len at w. */
 #define DSM__WALK(name, n) \
     K(start)(&k, w + (size_t)(e / FORMAT.unit * FORMAT.bytes), stride); z = len - len % 64; \
-    if (z == e) { K(pad)(pad, k.row[0], stride, FORMAT.bytes); K(start)(&k, pad, (size_t)(2 * FORMAT.bytes)); z = len; } \
+    if (FORMAT.unit == 32 && z == e) { K(pad)(pad, k.row[0], stride, FORMAT.bytes); K(start)(&k, pad, (size_t)(2 * FORMAT.bytes)); z = len; } \
     for (int i = e; i < z; i += FORMAT.unit == 32 ? 64 : FORMAT.unit) { \
         K(un_##name)(&k, n, f, 0); \
         if (FORMAT.unit == 32) { K(un_##name)(&k, n, f, 32); K(step)(&k, n, f); } \
