@@ -731,13 +731,59 @@ DSM__FN uint64_t dsm__num_random(uint64_t seed, uint64_t at) { /* splitmix64 of 
 /* (being built) */
 
 // >>file
-/* (being built) */
+/* The GGUF container, from a path, a file descriptor, memory or callbacks; shards; values of keys. Every byte is untrusted: nothing is believed before it is
+   checked against what is left of the file. Knows no key but general.alignment and split.*, does no arithmetic on weights. Test: tests/file.c */
+typedef struct dsm__key_ref { dsm__str key; uint32_t type, element; uint64_t count, size; const uint8_t *at; } dsm__key_ref; /* at: the text of a string, the first element of an array, the number; size: bytes there */
+typedef struct dsm__tensor_ref {
+    dsm__str name; uint32_t ggml; int fmt /* -1: not run */, n_dims, shard;
+    uint64_t ne[4], n_rows, bytes /* 0: of a type that nobody knows */, offset /* in its shard's file */; size_t stride;
+    const uint8_t *data; /* any alignment; NULL: header_only */
+} dsm__tensor_ref;
+typedef struct dsm__file_shard { dsm__str name; uint64_t offset, size, header, data; dsm__os_map map; uint8_t *copy; const uint8_t *window; uint64_t n_tensors; int32_t fd; } dsm__file_shard;
+typedef struct dsm__file {
+    dsm__key_ref *keys; uint32_t *key_order; size_t n_keys;          /* order: sorted by name */
+    dsm__tensor_ref *tensors; uint32_t *tensor_order; size_t n_tensors; /* of all shards, in file order */
+    dsm__file_shard *shards; int n_shards, header_only;
+    char *names; size_t names_size;      /* of the shards, one after the other */
+    uint8_t *copied; uint64_t copied_size; /* the weights, where they are not used in place */
+    uint64_t file_bytes, weight_bytes;
+    uint64_t bytes; /* allocated beside the weights; header_only: as an ordinary open by path would */
+    dsm_allocator allocator;
+} dsm__file;
 
 // >>tok
 /* (being built) */
 
 // >>arch
-/* (being built) */
+/* Hyper-parameters and tensors of the models that run: llama, qwen2, qwen3, deepseek, deepseek2. The only room that knows model names. Every shape is
+   checked against the metadata, so that nobody after it has to. Test: tests/arch.c */
+typedef enum dsm__arch_family { DSM__ARCH_NONE = 0, DSM__ARCH_LLAMA, DSM__ARCH_QWEN2, DSM__ARCH_QWEN3, DSM__ARCH_DEEPSEEK, DSM__ARCH_DEEPSEEK2 } dsm__arch_family;
+typedef struct dsm__mat { const uint8_t *data; size_t stride; int fmt, n_rows, n_cols, present; } dsm__mat; /* n_rows rows of n_cols, stride bytes apart, any alignment; header_only: data NULL, the rest right */
+typedef struct dsm__layer {
+    const float *attn_norm, *ffn_norm;                                                 /* [width] */
+    dsm__mat q, k, v, o; const float *q_bias, *k_bias, *v_bias, *q_norm, *k_norm;      /* biases and per-head norms: NULL where the model has none. q also for MLA without q_a */
+    dsm__mat q_a, q_b, kv_a; const float *q_a_norm, *kv_a_norm;                        /* MLA; q_a absent: q is direct */
+    int split;                                                                         /* 1: k_b and v_b are tensors; 0: kv_b is, v_b is a view of it, k_b absent */
+    dsm__mat kv_b, k_b, v_b;                                                           /* kv_b: [heads * (nope + head_v)][latent]; k_b: [heads * latent][nope]; v_b: head_v rows of [latent] for each head */
+    size_t kv_b_head_stride, k_b_head_stride, v_b_head_stride;                         /* bytes from one head's first row to the next head's */
+    int moe; dsm__mat gate, up, down;                                                  /* dense, or absent */
+    dsm__mat router; const float *router_bias;                                         /* [n_experts][width]: F32, F16 or BF16; bias: NULL or [n_experts] */
+    int fused_gate_up; dsm__mat gate_exps, up_exps, down_exps;                         /* expert e: rows e * expert_width ..; down: e * width ..; fused: gate_exps has 2 * expert_width rows an expert, gate first, up_exps absent */
+    dsm__mat gate_shared, up_shared, down_shared;                                      /* absent: no shared expert */
+    dsm__mat eh_proj, mtp_embed, mtp_head; const float *enorm, *hnorm, *mtp_norm;      /* MTP layers; embed, head: absent where the model's are used; mtp_norm is never NULL */
+} dsm__layer;
+typedef struct dsm__arch {
+    int family, vocabulary_only; dsm__str name, architecture;
+    dsm_error refused; /* header_only: why it would not run; status 0: it would */
+    int n_layers, n_mtp, width, n_heads, n_kv_heads, head_k, head_v, n_rot, neox, n_vocab /* rows of the output */, context;
+    int mla, latent, q_rank, nope; float eps, attn_scale;
+    int n_experts, n_used, n_shared, expert_width, n_dense, ffn_width, sigmoid, normalize, n_groups, n_groups_used, group_top2; float expert_scale;
+    double *rope_theta /* [n_rot/2]: angle per position of each pair; scaling and rope_freqs are in it */; float rope_amplitude; /* of cos and sin */
+    dsm__mat embed, output; const float *output_norm; dsm__layer *layers; /* n_layers + n_mtp; output may be embed */
+    uint64_t parameters, active, fingerprint; /* fingerprint 0: header_only */
+    uint64_t bytes; /* allocated; header_only: as an ordinary open would */
+    uint8_t *vectors; uint64_t vectors_size, vectors_used; dsm_allocator allocator;
+} dsm__arch;
 
 // >>kv
 /* (being built) */
