@@ -911,7 +911,7 @@ DSM__FN dsm_status dsm__pick_choose(float *logits, int n, const dsm_sampling *s,
     if (s->temperature == DSM_GREEDY) return DSM_OK;
 
     if (s->repetition_penalty > 0 && s->repetition_penalty != 1.f && s->repetition_window >= 0 && recent) {
-        size_t window = s->repetition_window ? (size_t)s->repetition_window : DSM__PICK_WINDOW, skip = n_recent > window ? n_recent - window : 0;
+        size_t window = (size_t)(s->repetition_window ? s->repetition_window : (int)DSM__PICK_WINDOW), skip = n_recent > window ? n_recent - window : 0;
         recent += skip; n_recent -= skip; punished = 1;
         dsm__pick_penalize(logits, n, recent, n_recent, s->repetition_penalty);
         for (int i = at = 0; i < n; i++) if (logits[i] > logits[at]) at = i;
@@ -942,6 +942,127 @@ DSM__FN dsm_status dsm__pick_choose(float *logits, int n, const dsm_sampling *s,
         for (int i = 0; i < filled; i++) if (top[i].id == at) choice->logprob = top[i].logprob;
     }
     return DSM_OK;
+}
+
+// >>turn
+/* A turn: which bytes of the chosen tokens may be said now, and as what. Reasoning begins and ends with the tokens <think> and </think>, never with their
+   letters, unless the vocabulary has no such tokens. Bytes wait here while they may be half a character, the start of a stop string, or newlines at the
+   edge of reasoning. This room computes nothing and chooses nothing: desk asks run and pick, and feeds it one token at a time. Test: tests/turns.c */
+enum { DSM__TURN_STOPS = 16, DSM__TURN_STOP_BYTES = 64, DSM__TURN_TOP = 20, DSM__TURN_HELD = 64 /* newlines that may wait */, DSM__TURN_SPARE = 256 /* of the buffer, beside the longest token */ };
+typedef enum dsm__turn_mode { DSM__TURN_IDLE = 0, DSM__TURN_START, DSM__TURN_THINK, DSM__TURN_TEXT, DSM__TURN_OVER } dsm__turn_mode;
+typedef enum dsm__turn_event { DSM__TURN_NOTHING = 0, DSM__TURN_OPEN, DSM__TURN_CLOSE, DSM__TURN_END } dsm__turn_event;
+
+typedef struct dsm__turn {
+    dsm_turn_desc desc;
+    dsm_sampling sampling;         /* complete */
+    dsm__turn_mode mode;           /* of the bytes in the buffer; IDLE: no turn is open */
+    dsm__turn_event event; size_t event_at, event_skip; /* what happens after the first event_at bytes of the buffer; so many bytes of it are a tag */
+    dsm_reason reason, last;       /* why the event END; last: END as soon as everything is said */
+    int trim;                      /* newlines at the front of the buffer go */
+    int32_t think, end_think, user; /* ids, or -1 */
+    int letters;                   /* the vocabulary has no such tokens: look for the letters */
+    int32_t closing[16]; int n_closing, at_closing; /* what closes the reasoning by force */
+    int forced;                    /* at_closing counts */
+    uint64_t n_chosen, n_thought;  /* tokens */
+    size_t start, keep;            /* on the timeline: where the answer begins; what stays after the turn, SIZE_MAX: all */
+    size_t length;                 /* of the timeline as this turn knows it */
+    char *bytes; size_t cap, from, to; /* the buffer: bytes[from .. to-1] are not said yet */
+    int32_t id; float logprob; int unreported; dsm_choice top[DSM__TURN_TOP]; /* of the newest token */
+} dsm__turn;
+
+/* How many bytes at the end of text are the start of z and may become it? */
+DSM__FN size_t dsm__turn_partial(const char *text, size_t n, dsm__str z) {
+    for (size_t m = z.n - 1 < n ? z.n - 1 : n; m && z.n; m--) if (!memcmp(text + n - m, z.at, m)) return m;
+    return 0;
+}
+DSM__FN size_t dsm__turn_find(const char *text, size_t n, dsm__str z) { /* where z is in text; SIZE_MAX: nowhere */
+    for (size_t i = 0; z.n && i + z.n <= n; i++) if (text[i] == z.at[0] && !memcmp(text + i, z.at, z.n)) return i;
+    return SIZE_MAX;
+}
+/* How many bytes at the end of text are a character that is not whole yet? */
+DSM__FN size_t dsm__turn_half(const char *text, size_t n) {
+    for (size_t m = 1; m <= 3 && m <= n; m++) {
+        unsigned c = (unsigned char)text[n - m], whole = c >= 0xC2 && c < 0xE0 ? 2 : c >= 0xE0 && c < 0xF0 ? 3 : c >= 0xF0 && c < 0xF5 ? 4 : 0;
+        if ((c & 0xC0) == 0x80) continue;
+        return whole > m ? m : 0;
+    }
+    return 0;
+}
+
+/* The next piece of what is in the buffer: 1, or 0: nothing may be said yet. END comes once, last. */
+DSM__FN int dsm__turn_take(dsm__turn *t, dsm_piece *piece) {
+    for (;;) {
+        char *at = t->bytes + t->from; size_t n = t->to - t->from, limit, hold = 0;
+        if (t->trim) {
+            while (n && (*at == '\n' || *at == '\r') && (!t->event || t->event_at)) { at++; n--; t->from++; if (t->event) t->event_at--; }
+            if (n) t->trim = 0;
+        }
+        if (!t->event && t->letters && t->mode != DSM__TURN_TEXT) { /* the tags as letters: <think> only where an answer starts */
+            dsm__str tag = dsm__str_of(t->mode == DSM__TURN_THINK ? "</think>" : "<think>"); size_t p = dsm__turn_find(at, n, tag), i = 0;
+            if (t->mode == DSM__TURN_START) while (i < n && i < DSM__TURN_HELD && (at[i] == '\n' || at[i] == '\r' || at[i] == ' ')) i++;
+            if (p != SIZE_MAX && (t->mode == DSM__TURN_THINK || p == i)) {
+                t->event = t->mode == DSM__TURN_THINK ? DSM__TURN_CLOSE : DSM__TURN_OPEN; t->event_at = p; t->event_skip = tag.n;
+                if (t->keep == SIZE_MAX) t->keep = t->start; }
+            else if (t->mode == DSM__TURN_THINK) hold = dsm__turn_partial(at, n, tag);
+            else if (n - i < tag.n && !memcmp(at + i, tag.at, n - i)) hold = n;
+        }
+        if (t->mode == DSM__TURN_START) { /* newlines wait for what comes after them; <think> makes them vanish */
+            size_t i = 0;
+            while (i < n && (at[i] == '\n' || at[i] == '\r' || at[i] == ' ')) i++;
+            if (t->event == DSM__TURN_OPEN && i >= t->event_at) t->from += t->event_at, at += t->event_at, n -= t->event_at, t->event_at = 0;
+            else if (t->event || (n > i && !hold) || i > DSM__TURN_HELD) t->mode = DSM__TURN_TEXT;
+            else hold = n;
+        }
+        if (t->mode == DSM__TURN_TEXT) { /* stop strings: the one that begins first */
+            size_t first = SIZE_MAX, end = t->event ? t->event_at : n;
+            for (int i = 0; i < t->desc.n_stop; i++) {
+                dsm__str z = dsm__str_of(t->desc.stop[i]); size_t p = dsm__turn_find(at, end, z), m;
+                if (p < first) first = p;
+                if (!t->event && (m = dsm__turn_partial(at, n, z)) > hold) hold = m;
+            }
+            if (first != SIZE_MAX) { t->event = DSM__TURN_END; t->reason = DSM_REASON_STOP; t->event_at = first; t->event_skip = n - first; hold = 0; }
+        }
+        limit = t->event ? t->event_at : n - hold;
+        if (t->mode == DSM__TURN_THINK) { /* newlines at the end of reasoning go; until it is certain they wait */
+            size_t z = limit;
+            while (z && (at[z - 1] == '\n' || at[z - 1] == '\r')) z--;
+            if (t->event || limit - z <= DSM__TURN_HELD) limit = z;
+        }
+        limit -= dsm__turn_half(at, limit); /* at the end, half a character vanishes */
+        if (limit) {
+            piece->kind = t->mode == DSM__TURN_THINK ? DSM_PIECE_THINK : DSM_PIECE_TEXT;
+            piece->text = at; piece->size = limit;
+            t->from += limit; if (t->event) t->event_at -= limit;
+            return 1;
+        }
+        switch (t->event) {
+        case DSM__TURN_NOTHING: return 0;
+        case DSM__TURN_OPEN: case DSM__TURN_CLOSE: t->mode = t->event == DSM__TURN_OPEN ? DSM__TURN_THINK : DSM__TURN_TEXT; t->trim = 1; break;
+        case DSM__TURN_END: t->mode = DSM__TURN_OVER; t->from = t->to = 0; t->event = DSM__TURN_NOTHING; piece->kind = DSM_PIECE_END; piece->reason = t->reason; return 1;
+        }
+        t->from += t->event_at + t->event_skip; t->event_at = t->event_skip = 0; t->event = DSM__TURN_NOTHING;
+    }
+}
+DSM__FN void dsm__turn_happens(dsm__turn *t, dsm__turn_event event) { t->event = event; t->event_at = t->to - t->from; t->event_skip = 0; }
+
+/* Room for the next token's bytes behind what waits; the pieces given out before are gone then. */
+DSM__FN char *dsm__turn_room(dsm__turn *t, size_t *room) {
+    memmove(t->bytes, t->bytes + t->from, t->to - t->from);
+    t->to -= t->from; t->from = 0; *room = t->cap - t->to;
+    return t->bytes + t->to;
+}
+/* The newest token, whose n bytes stand in the room. position: its place on the timeline. Call only when dsm__turn_take has nothing more to say. */
+DSM__FN void dsm__turn_feed(dsm__turn *t, int32_t id, int is_end, size_t n, size_t position) {
+    t->n_chosen++; t->id = id;
+    if (is_end || (id >= 0 && id == t->user)) { t->reason = DSM_REASON_END_TOKEN; dsm__turn_happens(t, DSM__TURN_END); return; } /* a few damaged models go on with the user's part */
+    if (id >= 0 && id == t->think) {
+        if (t->keep == SIZE_MAX) t->keep = position;
+        if (t->mode != DSM__TURN_THINK) dsm__turn_happens(t, DSM__TURN_OPEN);
+        t->at_closing = 0; /* once more: if the budget is used up, it is closed at once */
+    }
+    else if (id >= 0 && id == t->end_think) { if (t->mode == DSM__TURN_THINK) dsm__turn_happens(t, DSM__TURN_CLOSE); }
+    else t->to += n;
+    if (t->mode == DSM__TURN_THINK && !t->forced && ++t->n_thought == (uint64_t)(t->desc.think_budget > 0 ? t->desc.think_budget : -1) && t->event != DSM__TURN_CLOSE) t->forced = 1;
 }
 
 // >>desk
