@@ -795,6 +795,384 @@ static const dsm__fmt dsm__fmts[DSM__FMT_COUNT] = { DSM__FMT_LIST(DSM__X1, DSM__
 static const int8_t dsm__fmt_iq4[16] = { -127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113 };
 static const int8_t dsm__fmt_mxfp4[16] = { 0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12 }; /* halves: the scale is 2^(e-128) */
 
+/* ---- what is known of ggml's types, run or not ---- */
+static const struct { uint8_t id, unit_log2, bytes_or_0; const char *name; } dsm__fmt_others[] = { /* not run; sizes for inspection */
+    { 9, 5, 36, "Q8_1" }, { 16, 8, 66, "IQ2_XXS" }, { 17, 8, 74, "IQ2_XS" }, { 18, 8, 98, "IQ3_XXS" }, { 19, 8, 50, "IQ1_S" }, { 21, 8, 110, "IQ3_S" }, { 22, 8, 82, "IQ2_S" },
+    { 24, 0, 1, "I8" }, { 25, 0, 2, "I16" }, { 26, 0, 4, "I32" }, { 27, 0, 8, "I64" }, { 28, 0, 8, "F64" }, { 29, 8, 56, "IQ1_M" }, { 34, 8, 54, "TQ1_0" }, { 35, 8, 66, "TQ2_0" },
+    { 40, 6, 36, "NVFP4" }, { 41, 7, 18, "Q1_0" }, { 42, 6, 18, "Q2_0" },
+    { 15, 8, 0, "Q8_K" }, /* 292 bytes */
+    { 4, 0, 0, "Q4_2, a type that was removed" }, { 5, 0, 0, "Q4_3, a type that was removed" }, { 31, 0, 0, "Q4_0_4_4, a type that was removed" },
+    { 32, 0, 0, "Q4_0_4_8, a type that was removed" }, { 33, 0, 0, "Q4_0_8_8, a type that was removed" }, { 37, 0, 0, "IQ4_NL_4_8, a type that was removed" },
+    { 38, 0, 0, "IQ4_NL_8_8, a type that was removed" } };
+DSM__FN int dsm__fmt_of_ggml(uint32_t ggml) { /* a format of the list, or -1 */
+    for (int i = 0; i < DSM__FMT_COUNT; i++) if (dsm__fmts[i].ggml == ggml) return i;
+    return -1;
+}
+DSM__FN int dsm__fmt_of_name(const char *name) { /* "Q4_K"; -1: none of the list */
+    for (int i = 0; i < DSM__FMT_COUNT; i++) if (!strcmp(dsm__fmts[i].name, name)) return i;
+    return -1;
+}
+DSM__FN const char *dsm__fmt_ggml_name(uint32_t ggml) {
+    const int fmt = dsm__fmt_of_ggml(ggml);
+    if (fmt >= 0) return dsm__fmts[fmt].name;
+    for (size_t i = 0; i < DSM__COUNT(dsm__fmt_others); i++) if (dsm__fmt_others[i].id == ggml) return dsm__fmt_others[i].name;
+    if (ggml == 36 || (ggml >= 97 && ggml <= 99) || (ggml >= 133 && ggml <= 158) || (ggml >= 202 && ggml <= 399)) return "an ik_llama.cpp-only quantisation";
+    return "?";
+}
+DSM__FN int dsm__fmt_ggml_block(uint32_t ggml, int *unit, int *bytes) { /* 0: sizes are not known */
+    const int fmt = dsm__fmt_of_ggml(ggml);
+    if (fmt >= 0) { *unit = dsm__fmts[fmt].unit; *bytes = dsm__fmts[fmt].bytes; return 1; }
+    if (ggml == 15) { *unit = 256; *bytes = 292; return 1; }
+    for (size_t i = 0; i < DSM__COUNT(dsm__fmt_others); i++)
+        if (dsm__fmt_others[i].id == ggml && dsm__fmt_others[i].bytes_or_0) { *unit = 1 << dsm__fmt_others[i].unit_log2; *bytes = dsm__fmt_others[i].bytes_or_0; return 1; }
+    return 0;
+}
+DSM__FN size_t dsm__fmt_row_bytes(int fmt, size_t n) { return n / (size_t)dsm__fmts[fmt].unit * (size_t)dsm__fmts[fmt].bytes; } /* n: a multiple of the unit */
+
+/* ---- taking rows apart: each formula is the format's definition, products with a scale are exact ---- */
+DSM__FN float dsm__fmt_half(const uint8_t *p) { return dsm__num_half(dsm__load16(p)); }
+DSM__FN uint32_t dsm__fmt_bits(const uint8_t *p, int i) { return (uint32_t)p[i / 8] >> i % 8 & 1; }
+DSM__FN int dsm__fmt_six(const uint8_t *s, int j, int *least) { /* Q4_K, Q5_K: scale j of 8, and its minimum, out of 12 bytes */
+    if (j < 4) { *least = s[j + 4] & 63; return s[j] & 63; }
+    *least = s[j + 4] >> 4 | s[j] >> 6 << 4; return (s[j + 4] & 15) | s[j - 4] >> 6 << 4;
+}
+DSM__FN int dsm__fmt_six16(const uint8_t *s, int j) { return ((j < 8 ? s[j] & 15 : s[j - 8] >> 4) | (s[8 + j % 4] >> 2 * (j / 4) & 3) << 4) - 32; } /* Q3_K: scale j of 16 */
+DSM__FN void dsm__fmt_block(int fmt, const uint8_t *b, float *to) { /* one stored block */
+    const float d = dsm__fmt_half(b + (fmt == DSM__FMT_Q2_K ? 80 : fmt == DSM__FMT_Q3_K ? 108 : fmt == DSM__FMT_Q6_K ? 208 : 0));
+    switch (fmt) {
+    case DSM__FMT_Q4_0: for (int i = 0; i < 16; i++) { to[i] = (float)((b[2 + i] & 15) - 8) * d; to[i + 16] = (float)((b[2 + i] >> 4) - 8) * d; } break;
+    case DSM__FMT_Q4_1: { const float m = dsm__fmt_half(b + 2);
+        for (int i = 0; i < 16; i++) { to[i] = (float)(b[4 + i] & 15) * d + m; to[i + 16] = (float)(b[4 + i] >> 4) * d + m; } } break;
+    case DSM__FMT_Q5_0: for (int i = 0; i < 32; i++) to[i] = (float)((int)((b[6 + i % 16] >> i / 16 * 4 & 15u) | dsm__fmt_bits(b + 2, i) << 4) - 16) * d; break;
+    case DSM__FMT_Q5_1: { const float m = dsm__fmt_half(b + 2);
+        for (int i = 0; i < 32; i++) to[i] = (float)((b[8 + i % 16] >> i / 16 * 4 & 15u) | dsm__fmt_bits(b + 4, i) << 4) * d + m; } break;
+    case DSM__FMT_Q8_0: for (int i = 0; i < 32; i++) to[i] = (float)(int8_t)b[2 + i] * d; break;
+    case DSM__FMT_IQ4_NL: for (int i = 0; i < 16; i++) { to[i] = (float)dsm__fmt_iq4[b[2 + i] & 15] * d; to[i + 16] = (float)dsm__fmt_iq4[b[2 + i] >> 4] * d; } break;
+    case DSM__FMT_MXFP4: { const float e = dsm__num_e8m0_half(b[0]);
+        for (int i = 0; i < 16; i++) { to[i] = (float)dsm__fmt_mxfp4[b[1 + i] & 15] * e; to[i + 16] = (float)dsm__fmt_mxfp4[b[1 + i] >> 4] * e; } } break;
+    case DSM__FMT_Q2_K: { const float dmin = dsm__fmt_half(b + 82);
+        for (int g = 0; g < 16; g++) { const float s = d * (float)(b[g] & 15), m = dmin * (float)(b[g] >> 4);
+            for (int i = 0; i < 16; i++) to[16 * g + i] = s * (float)(b[16 + g / 8 * 32 + g % 2 * 16 + i] >> g % 8 / 2 * 2 & 3) - m; } } break;
+    case DSM__FMT_Q3_K:
+        for (int g = 0; g < 16; g++) { const float s = d * (float)dsm__fmt_six16(b + 96, g);
+            for (int i = 0; i < 16; i++) to[16 * g + i] = s * (float)((b[32 + g / 8 * 32 + g % 2 * 16 + i] >> g % 8 / 2 * 2 & 3) - (b[g % 2 * 16 + i] >> g / 2 & 1 ? 0 : 4)); } break;
+    case DSM__FMT_Q4_K: case DSM__FMT_Q5_K: { const float dmin = dsm__fmt_half(b + 2); const int five = fmt == DSM__FMT_Q5_K; const uint8_t *q = b + (five ? 48 : 16);
+        for (int g = 0; g < 8; g++) { int least; const float s = d * (float)dsm__fmt_six(b + 4, g, &least), m = dmin * (float)least;
+            for (int i = 0; i < 32; i++) to[32 * g + i] = s * (float)((q[g / 2 * 32 + i] >> g % 2 * 4 & 15) + (five ? (b[16 + i] >> g & 1) << 4 : 0)) - m; } } break;
+    case DSM__FMT_Q6_K:
+        for (int g = 0; g < 16; g++) { const float s = d * (float)(int8_t)b[192 + g]; const int l = g % 2 * 16, z = g % 8 / 2; /* z: which of four groups of 32 */
+            for (int i = l; i < l + 16; i++)
+                to[g / 2 * 32 + i] = s * (float)(((b[g / 8 * 64 + z % 2 * 32 + i] >> z / 2 * 4 & 15) | (b[128 + g / 8 * 32 + i] >> 2 * z & 3) << 4) - 32); } break;
+    case DSM__FMT_IQ4_XS:
+        for (int g = 0; g < 8; g++) { const float s = d * (float)(((b[4 + g / 2] >> g % 2 * 4 & 15) | (dsm__load16(b + 2) >> 2 * g & 3) << 4) - 32); const uint8_t *q = b + 8 + 16 * g;
+            for (int i = 0; i < 16; i++) { to[32 * g + i] = s * (float)dsm__fmt_iq4[q[i] & 15]; to[32 * g + i + 16] = s * (float)dsm__fmt_iq4[q[i] >> 4]; } } break;
+    default: break;
+    }
+}
+DSM__FN void dsm__fmt_dequantize(int fmt, const uint8_t *from, float *to, size_t n) { /* n: a multiple of the unit */
+    const size_t unit = (size_t)dsm__fmts[fmt].unit, bytes = (size_t)dsm__fmts[fmt].bytes;
+    switch (fmt) {
+    case DSM__FMT_F32: memcpy(to, from, 4 * n); return;
+    case DSM__FMT_F16: for (size_t i = 0; i < n; i++) to[i] = dsm__fmt_half(from + 2 * i); return;
+    case DSM__FMT_BF16: for (size_t i = 0; i < n; i++) to[i] = dsm__num_bf16(dsm__load16(from + 2 * i)); return;
+    default: for (; n >= unit; n -= unit, from += bytes, to += unit) dsm__fmt_block(fmt, from, to);
+    }
+}
+
+/* ---- making rows. The searches for scales are those of ggml's reference quantisers, step by step, so that the bytes are the same ---- */
+#define DSM__FMT_EPS 1e-15f
+DSM__FN int dsm__fmt_nearest(float v) { return (int)(dsm__num_as_bits(v + 12582912.f) & 0x007fffffu) - 0x00400000; } /* ties to even; |v| < 2^22 */
+DSM__FN int dsm__fmt_clamp(int v, int low, int high) { return v < low ? low : v > high ? high : v; }
+DSM__FN int dsm__fmt_cut(float v, int most) { return !(v > 0) ? 0 : v >= (float)most ? most : (int)v; } /* towards zero, 0 .. most; NaN: 0 */
+DSM__FN float dsm__fmt_inverse(float d) { return d != 0 ? 1 / d : 0; } /* C's d ? 1/d : 0 */
+DSM__FN void dsm__fmt_put_half(uint8_t *to, float f) { const uint16_t h = dsm__num_to_half(f); memcpy(to, &h, 2); }
+DSM__FN float dsm__fmt_extreme(const float *x, int n) { /* the value of largest magnitude, with its sign; the first of equals */
+    float top = 0, signed_top = 0;
+    for (int i = 0; i < n; i++) if (top < fabsf(x[i])) { top = fabsf(x[i]); signed_top = x[i]; }
+    return signed_top;
+}
+/* Affine search: q in 0 .. most, x ~ scale * q - *least. */
+DSM__FN float dsm__fmt_affine(int n, int most, const float *x, const float *w, uint8_t *q, float *least, float from, float step, int steps, int absolute) {
+    float low = x[0], high = x[0], sum_w = w[0], sum_x = w[0] * x[0], inverse, scale, best = 0; uint8_t tried[32];
+    for (int i = 1; i < n; i++) { if (x[i] < low) low = x[i]; if (x[i] > high) high = x[i]; sum_w += w[i]; sum_x += w[i] * x[i]; }
+    if (low > 0) low = 0;
+    if (high == low) { memset(q, 0, (size_t)n); *least = -low; return 0; }
+    inverse = (float)most / (high - low); scale = 1 / inverse;
+    for (int i = 0; i < n; i++) {
+        float diff; q[i] = (uint8_t)dsm__fmt_clamp(dsm__fmt_nearest(inverse * (x[i] - low)), 0, most);
+        diff = scale * (float)q[i] + low - x[i]; diff = absolute ? fabsf(diff) : diff * diff; best += w[i] * diff;
+    }
+    for (int s = 0; s <= steps; s++) {
+        float sum_l = 0, sum_l2 = 0, sum_xl = 0, det;
+        inverse = (from + step * (float)s + (float)most) / (high - low);
+        for (int i = 0; i < n; i++) {
+            const int l = dsm__fmt_clamp(dsm__fmt_nearest(inverse * (x[i] - low)), 0, most); const float v = (float)l;
+            tried[i] = (uint8_t)l; sum_l += w[i] * v; sum_l2 += w[i] * v * v; sum_xl += w[i] * v * x[i];
+        }
+        det = sum_w * sum_l2 - sum_l * sum_l;
+        if (det > 0) {
+            float a = (sum_w * sum_xl - sum_x * sum_l) / det, b = (sum_l2 * sum_x - sum_l * sum_xl) / det, error = 0;
+            if (b > 0) { b = 0; a = sum_xl / sum_l2; }
+            for (int i = 0; i < n; i++) { float diff = a * (float)tried[i] + b - x[i]; diff = absolute ? fabsf(diff) : diff * diff; error += w[i] * diff; }
+            if (error < best) { memcpy(q, tried, (size_t)n); best = error; scale = a; low = b; } /* the next steps start from this low: a quirk, and part of the bytes */
+        }
+    }
+    *least = -low; return scale;
+}
+/* Symmetric search: q - most in -most .. most - 1. w NULL: x * x. */
+DSM__FN float dsm__fmt_symmetric(int n, int most, const float *x, const float *w, uint8_t *q) {
+    const float top = dsm__fmt_extreme(x, n); float scale = 0, best = 0;
+    memset(q, 0, (size_t)n);
+    if (fabsf(top) < DSM__FMT_EPS) return 0;
+    for (int turn = 0; turn < 19; turn++) {
+        const int is = turn == 0 ? 0 : turn < 10 ? turn - 10 : turn - 9; /* 0, -9 .. -1, 1 .. 9 */
+        const float inverse = -((float)most + .1f * (float)is) / top; float xl = 0, l2 = 0;
+        for (int i = 0; i < n; i++) {
+            const float l = (float)dsm__fmt_clamp(dsm__fmt_nearest(inverse * x[i]), -most, most - 1), v = w ? w[i] : x[i] * x[i];
+            xl += v * x[i] * l; l2 += v * l * l;
+        }
+        if (turn == 0 ? 1 : l2 > 0 && xl * xl > best * l2) {
+            for (int i = 0; i < n; i++) q[i] = (uint8_t)(most + dsm__fmt_clamp(dsm__fmt_nearest(inverse * x[i]), -most, most - 1));
+            scale = l2 != 0 ? xl / l2 : 0; best = scale * xl;
+        }
+    }
+    return scale;
+}
+/* Q3_K without importance: one start, then coordinate descent. */
+DSM__FN float dsm__fmt_descent(int n, int most, const float *x) {
+    const float top = dsm__fmt_extreme(x, n); float xl = 0, l2 = 0; int q[16];
+    if (fabsf(top) < DSM__FMT_EPS) return 0;
+    for (int i = 0; i < n; i++) {
+        const float w = x[i] * x[i]; float l;
+        q[i] = dsm__fmt_clamp(dsm__fmt_nearest(-(float)most / top * x[i]), -most, most - 1); l = (float)q[i]; xl += w * x[i] * l; l2 += w * l * l;
+    }
+    for (int turn = 0, changed = 1; turn < 5 && changed; turn++) {
+        changed = 0;
+        for (int i = 0; i < n; i++) {
+            const float w = x[i] * x[i]; float a = xl - w * x[i] * (float)q[i], b; int l;
+            if (!(a > 0)) continue;
+            b = l2 - w * (float)q[i] * (float)q[i]; l = dsm__fmt_clamp(dsm__fmt_nearest(x[i] * b / a), -most, most - 1);
+            if (l == q[i]) continue;
+            a += w * x[i] * (float)l; b += w * (float)l * (float)l;
+            if (b > 0 && a * a * l2 > xl * xl * b) { q[i] = l; xl = a; l2 = b; changed = 1; }
+        }
+    }
+    return l2 > 0 ? xl / l2 : 0;
+}
+/* Scales of scales, with importance: q in 0 .. most, x >= 0. */
+DSM__FN float dsm__fmt_positive(int n, int most, const float *x, const float *w, uint8_t *q) {
+    float top = 0, inverse, scale, best = 0, xl = 0, l2 = 0;
+    for (int i = 0; i < n; i++) if (x[i] > top) top = x[i];
+    if (top < DSM__FMT_EPS) { memset(q, 0, (size_t)n); return 0; }
+    inverse = (float)most / top; scale = 1 / inverse;
+    for (int i = 0; i < n; i++) { const float diff = x[i] - scale * (float)dsm__fmt_nearest(inverse * x[i]); best += w[i] * diff * diff; }
+    for (int is = -4; is <= 4; is++) {
+        const float inv = (.1f * (float)is + (float)most) / top, s = 1 / inv; float error = 0;
+        if (!is) continue;
+        for (int i = 0; i < n; i++) { int l = dsm__fmt_nearest(inv * x[i]); float diff; if (l > most) l = most; diff = x[i] - s * (float)l; error += w[i] * diff * diff; }
+        if (error < best) { best = error; inverse = inv; }
+    }
+    for (int i = 0; i < n; i++) {
+        int l = dsm__fmt_nearest(inverse * x[i]); if (l > most) l = most;
+        q[i] = (uint8_t)(l < 0 ? 0 : l); xl += w[i] * x[i] * (float)l; l2 += w[i] * (float)l * (float)l;
+    }
+    for (int turn = 0, changed = 1; turn < 5 && changed; turn++) {
+        changed = 0;
+        for (int i = 0; i < n; i++) {
+            float a = xl - w[i] * x[i] * (float)q[i], b = l2 - w[i] * (float)q[i] * (float)q[i]; int l;
+            if (!(a > 0 && b > 0)) continue;
+            l = dsm__fmt_nearest(x[i] * b / a); if (l > most) l = most;
+            if (l == q[i] || l < 0) continue;
+            a += w[i] * x[i] * (float)l; b += w[i] * (float)l * (float)l;
+            if (a * a * l2 > xl * xl * b) { q[i] = (uint8_t)l; xl = a; l2 = b; changed = 1; }
+        }
+    }
+    return l2 > 0 ? xl / l2 : 0;
+}
+DSM__FN int dsm__fmt_nearest_iq4(float v) { /* index into the table of IQ4 */
+    int low = 0, high = 15;
+    if (!(v > (float)dsm__fmt_iq4[0])) return 0;
+    if (v >= (float)dsm__fmt_iq4[15]) return 15;
+    while (high - low > 1) { const int mid = (low + high) / 2; if (v < (float)dsm__fmt_iq4[mid]) high = mid; else low = mid; }
+    return v - (float)dsm__fmt_iq4[high - 1] < (float)dsm__fmt_iq4[high] - v ? high - 1 : high;
+}
+/* Scale of 32 weights for the table of IQ4; tries 0 (and then the other sign to start with) or 7. */
+DSM__FN float dsm__fmt_table(const float *x, const float *w, uint8_t *q, int tries) {
+    const float top = dsm__fmt_extreme(x, 32), first = (float)dsm__fmt_iq4[0]; float d = 0, best = 0;
+    if (fabsf(top) < DSM__FMT_EPS) return 0; /* q stays: under a scale of 0 it means nothing, and the reference's bytes are those of the block before */
+    for (int turn = -tries - 1; turn <= tries; turn++) {
+        const float inverse = turn == -tries - 1 ? 1 / (tries ? -top / first : top / first) : ((float)turn + first) / top; float qx = 0, q2 = 0;
+        if (!tries && turn == 0) break;
+        for (int i = 0; i < 32; i++) {
+            const int l = dsm__fmt_nearest_iq4(inverse * x[i]); const float v = (float)dsm__fmt_iq4[l];
+            if (turn == -tries - 1) q[i] = (uint8_t)l;
+            qx += w[i] * v * x[i]; q2 += w[i] * v * v;
+        }
+        if (turn == -tries - 1 ? 1 : q2 > 0 && qx * qx > best * q2) { d = qx / q2; best = d * qx; }
+    }
+    return d;
+}
+DSM__FN void dsm__fmt_nibbles(const uint8_t *q, uint8_t *to) { for (int i = 0; i < 16; i++) to[i] = (uint8_t)((q[i] & 15) | (q[i + 16] & 15) << 4); }
+DSM__FN void dsm__fmt_fifths(const uint8_t *q, uint8_t *to) { memset(to, 0, 4); for (int i = 0; i < 32; i++) to[i / 8] = (uint8_t)(to[i / 8] | (q[i] >> 4 & 1) << i % 8); }
+/* Importance: the weight of an error is qw * sqrt(spread + x^2). */
+DSM__FN void dsm__fmt_weigh(const float *x, const float *importance, float spread, float *w, int n) { for (int i = 0; i < n; i++) w[i] = importance[i] * sqrtf(spread + x[i] * x[i]); }
+DSM__FN float dsm__fmt_squares(const float *x, size_t n) { float s = 0; for (size_t i = 0; i < n; i++) s += x[i] * x[i]; return s; }
+
+DSM__FN void dsm__fmt_write32(int fmt, const float *x, const float *importance, float spread, uint8_t *q, uint8_t *to) { /* one block of 32; spread: mean square of the row */
+    float w[32], d, m = 0; const float top = dsm__fmt_extreme(x, 32);
+    if (importance) dsm__fmt_weigh(x, importance, spread, w, 32);
+    switch (fmt) {
+    case DSM__FMT_Q4_0: case DSM__FMT_Q5_0: {
+        const int most = fmt == DSM__FMT_Q4_0 ? 8 : 16;
+        if (importance) d = dsm__fmt_symmetric(32, most, x, w, q);
+        else { const float inverse = dsm__fmt_inverse(d = top / -(float)most); for (int i = 0; i < 32; i++) q[i] = (uint8_t)dsm__fmt_cut(x[i] * inverse + ((float)most + .5f), 2 * most - 1); }
+        dsm__fmt_put_half(to, d);
+        if (most == 16) dsm__fmt_fifths(q, to + 2);
+        dsm__fmt_nibbles(q, to + (most == 16 ? 6 : 2)); break; }
+    case DSM__FMT_Q4_1: case DSM__FMT_Q5_1: {
+        const int most = fmt == DSM__FMT_Q4_1 ? 15 : 31;
+        if (importance) { d = dsm__fmt_affine(32, most, x, w, q, &m, -.9f, .05f, 36, 0); m = -m; }
+        else {
+            float high = m = x[0], inverse;
+            for (int i = 1; i < 32; i++) { if (x[i] < m) m = x[i]; if (x[i] > high) high = x[i]; }
+            inverse = dsm__fmt_inverse(d = (high - m) / (float)most);
+            for (int i = 0; i < 32; i++) q[i] = (uint8_t)dsm__fmt_cut((x[i] - m) * inverse + .5f, most);
+        }
+        dsm__fmt_put_half(to, d); dsm__fmt_put_half(to + 2, m);
+        if (most == 31) dsm__fmt_fifths(q, to + 4);
+        dsm__fmt_nibbles(q, to + (most == 31 ? 8 : 4)); break; }
+    case DSM__FMT_Q8_0: {
+        const float inverse = dsm__fmt_inverse(d = fabsf(top) / 127);
+        dsm__fmt_put_half(to, d);
+        for (int i = 0; i < 32; i++) { const float v = x[i] * inverse; to[2 + i] = (uint8_t)(v < 0 ? -dsm__fmt_cut(.5f - v, 127) : dsm__fmt_cut(v + .5f, 127)); }
+        break; }
+    case DSM__FMT_IQ4_NL:
+        if (!importance) for (int i = 0; i < 32; i++) w[i] = x[i] * x[i];
+        d = dsm__fmt_table(x, w, q, importance ? 7 : 0); dsm__fmt_put_half(to, d);
+        if (importance) { const float inverse = dsm__fmt_inverse(d); for (int i = 0; i < 32; i++) q[i] = (uint8_t)dsm__fmt_nearest_iq4(inverse * x[i]); }
+        dsm__fmt_nibbles(q, to + 2); break;
+    case DSM__FMT_MXFP4: {
+        const int e = dsm__fmt_clamp((int)(dsm__num_as_bits(top) >> 23 & 255) - 2, 0, 254); const float s = dsm__num_e8m0_half((uint8_t)e); /* 2^e is two below the largest */
+        for (int i = 0; i < 32; i++) {
+            float best = fabsf(x[i]); q[i] = 0;
+            for (int j = 1; j < 16; j++) { const float error = fabsf((float)dsm__fmt_mxfp4[j] * s - x[i]); if (error < best) { best = error; q[i] = (uint8_t)j; } }
+        }
+        to[0] = (uint8_t)e; dsm__fmt_nibbles(q, to + 1); break; }
+    default: break;
+    }
+}
+DSM__FN void dsm__fmt_write256(int fmt, const float *x, const float *importance, uint8_t *to) { /* one super-block */
+    uint8_t q[256] = { 0 }, s[16], m[16]; float w[32], scales[16], least[16], sums[16], squares = importance ? dsm__fmt_squares(x, 256) : 0, top, d, dmin;
+    const int affine = fmt == DSM__FMT_Q2_K || fmt == DSM__FMT_Q4_K || fmt == DSM__FMT_Q5_K, wide = fmt == DSM__FMT_Q4_K || fmt == DSM__FMT_Q5_K || fmt == DSM__FMT_IQ4_XS;
+    const int width = wide ? 32 : 16, groups = 256 / width, most = fmt == DSM__FMT_Q2_K ? 3 : fmt == DSM__FMT_Q4_K ? 15 : 31; /* of a weight */
+    const float spread = (fmt == DSM__FMT_Q2_K ? squares : 2 * squares) / 256;
+    memset(to, 0, (size_t)dsm__fmts[fmt].bytes);
+    for (int g = 0; g < groups; g++) { /* first each group on its own */
+        const float *v = x + width * g; uint8_t *p = q + width * g;
+        if (importance && fmt == DSM__FMT_Q6_K) memcpy(w, importance + width * g, (size_t)width * 4);
+        else if (importance) dsm__fmt_weigh(v, importance + width * g, spread, w, width);
+        else if (fmt == DSM__FMT_Q4_K || fmt == DSM__FMT_Q5_K) { const float a = sqrtf(dsm__fmt_squares(v, 32) / 32); for (int i = 0; i < 32; i++) w[i] = a + fabsf(v[i]); }
+        else for (int i = 0; i < width; i++) w[i] = fmt == DSM__FMT_Q2_K ? fabsf(v[i]) : v[i] * v[i];
+        sums[g] = 0; for (int i = 0; i < width; i++) sums[g] += w[i];
+        if (affine) scales[g] = importance ? dsm__fmt_affine(width, most, v, w, p, least + g, -.9f, .05f, 36, 0)
+                                           : dsm__fmt_affine(width, most, v, w, p, least + g, fmt == DSM__FMT_Q4_K ? -1.f : -.5f, .1f, fmt == DSM__FMT_Q4_K ? 20 : 15, fmt == DSM__FMT_Q2_K);
+        else if (fmt == DSM__FMT_IQ4_XS) scales[g] = dsm__fmt_table(v, w, p, 7);
+        else if (fmt == DSM__FMT_Q6_K) scales[g] = dsm__fmt_symmetric(width, 32, v, w, p);
+        else scales[g] = importance ? dsm__fmt_symmetric(width, 4, v, w, p) : dsm__fmt_descent(width, 4, v);
+    }
+    if (affine) { /* then scales and minima, as fractions of the largest */
+        const int steps = fmt == DSM__FMT_Q2_K ? 15 : 63;
+        if (importance) { d = dsm__fmt_positive(groups, steps, scales, sums, s); dmin = dsm__fmt_positive(groups, steps, least, sums, m); }
+        else {
+            float high = 0, low = 0, a, b;
+            for (int g = 0; g < groups; g++) { if (scales[g] > high) high = scales[g]; if (least[g] > low) low = least[g]; }
+            a = high > 0 ? (float)steps / high : 0; b = low > 0 ? (float)steps / low : 0; d = high / (float)steps; dmin = low / (float)steps;
+            for (int g = 0; g < groups; g++) {
+                s[g] = (uint8_t)dsm__fmt_clamp(dsm__fmt_nearest(a * scales[g]), 0, steps); m[g] = (uint8_t)dsm__fmt_clamp(dsm__fmt_nearest(b * least[g]), 0, steps); }
+        }
+        { uint8_t *at = to + (fmt == DSM__FMT_Q2_K ? 80 : 0); dsm__fmt_put_half(at, d); dsm__fmt_put_half(at + 2, dmin); d = dsm__fmt_half(at); dmin = dsm__fmt_half(at + 2); }
+        for (int g = 0; g < groups; g++) { /* and the weights once more, under the scales as they were rounded */
+            const float a = d * (float)s[g], b = dmin * (float)m[g];
+            if (a != 0) for (int i = width * g; i < width * (g + 1); i++) q[i] = (uint8_t)dsm__fmt_clamp(dsm__fmt_nearest((x[i] + b) / a), 0, most);
+        }
+        if (fmt == DSM__FMT_Q2_K) {
+            for (int g = 0; g < 16; g++) to[g] = (uint8_t)(s[g] | m[g] << 4);
+            for (int i = 0; i < 64; i++) { const uint8_t *p = q + i / 32 * 128 + i % 32; to[16 + i] = (uint8_t)(p[0] | p[32] << 2 | p[64] << 4 | p[96] << 6); }
+            return;
+        }
+        for (int g = 0; g < 4; g++) { to[4 + g] = (uint8_t)(s[g] | s[g + 4] >> 4 << 6); to[8 + g] = (uint8_t)(m[g] | m[g + 4] >> 4 << 6); to[12 + g] = (uint8_t)((s[g + 4] & 15) | (m[g + 4] & 15) << 4); }
+        for (int i = 0; i < 128; i++) { const uint8_t *p = q + i / 32 * 64 + i % 32; to[(fmt == DSM__FMT_Q4_K ? 16 : 48) + i] = (uint8_t)((p[0] & 15) | (p[32] & 15) << 4); }
+        if (fmt == DSM__FMT_Q5_K) for (int i = 0; i < 256; i++) to[16 + i % 32] = (uint8_t)(to[16 + i % 32] | q[i] >> 4 << i / 32);
+        return;
+    }
+    top = dsm__fmt_extreme(scales, groups);
+    if (fmt == DSM__FMT_IQ4_XS) {
+        const float inverse = dsm__fmt_inverse(d = -top / 32); unsigned high = 0;
+        dsm__fmt_put_half(to, d);
+        for (int g = 0; g < 8; g++) {
+            const int l = dsm__fmt_clamp(dsm__fmt_nearest(inverse * scales[g]), -32, 31); const float a = dsm__fmt_inverse(d * (float)l);
+            for (int i = 32 * g; i < 32 * g + 32; i++) q[i] = (uint8_t)dsm__fmt_nearest_iq4(a * x[i]);
+            to[4 + g / 2] = (uint8_t)(to[4 + g / 2] | ((l + 32) & 15) << g % 2 * 4); high |= (unsigned)(l + 32) >> 4 << 2 * g; dsm__fmt_nibbles(q + 32 * g, to + 8 + 16 * g);
+        }
+        to[2] = (uint8_t)(high & 255); to[3] = (uint8_t)(high >> 8); return;
+    }
+    if (fmt == DSM__FMT_Q6_K) {
+        const float inverse = -128.f / top;
+        if (fabsf(top) < DSM__FMT_EPS) return;
+        dsm__fmt_put_half(to + 208, 1 / inverse); d = dsm__fmt_half(to + 208);
+        for (int g = 0; g < 16; g++) {
+            const int l = dsm__fmt_clamp(dsm__fmt_nearest(inverse * scales[g]), -128, 127); const float a = d * (float)l;
+            to[192 + g] = (uint8_t)l;
+            if (a != 0) for (int i = 16 * g; i < 16 * g + 16; i++) q[i] = (uint8_t)(dsm__fmt_clamp(dsm__fmt_nearest(x[i] / a), -32, 31) + 32);
+        }
+        for (int i = 0; i < 64; i++) {
+            const uint8_t *p = q + i / 32 * 128 + i % 32; uint8_t *low = to + i / 32 * 64 + i % 32;
+            low[0] = (uint8_t)((p[0] & 15) | (p[64] & 15) << 4); low[32] = (uint8_t)((p[32] & 15) | (p[96] & 15) << 4);
+            to[128 + i] = (uint8_t)(p[0] >> 4 | p[32] >> 4 << 2 | p[64] >> 4 << 4 | p[96] >> 4 << 6);
+        }
+        return;
+    }
+    if (importance) { d = dsm__fmt_symmetric(16, 32, scales, sums, s); } /* Q3_K */
+    else {
+        const float inverse = top != 0 ? -32.f / top : 0;
+        d = dsm__fmt_inverse(inverse);
+        for (int g = 0; g < 16; g++) s[g] = (uint8_t)(dsm__fmt_clamp(dsm__fmt_nearest(inverse * scales[g]), -32, 31) + 32);
+    }
+    dsm__fmt_put_half(to + 108, d); d = dsm__fmt_half(to + 108);
+    if (top == 0 && !importance) memset(s, 0, sizeof s);
+    for (int g = 0; g < 16; g++) {
+        const float a = d * (float)(s[g] - 32);
+        to[96 + g % 8] = (uint8_t)(to[96 + g % 8] | (s[g] & 15) << g / 8 * 4); to[104 + g % 4] = (uint8_t)(to[104 + g % 4] | s[g] >> 4 << 2 * (g / 4));
+        if (a != 0) for (int i = 16 * g; i < 16 * g + 16; i++) q[i] = (uint8_t)(dsm__fmt_clamp(dsm__fmt_nearest(x[i] / a), -4, 3) + 4);
+    }
+    for (int i = 0; i < 256; i++) if (q[i] > 3) { to[i % 32] = (uint8_t)(to[i % 32] | 1 << i / 32); q[i] = (uint8_t)(q[i] - 4); }
+    for (int i = 0; i < 64; i++) { const uint8_t *p = q + i / 32 * 128 + i % 32; to[32 + i] = (uint8_t)(p[0] | p[32] << 2 | p[64] << 4 | p[96] << 6); }
+}
+/* A row of n weights, n a multiple of the unit. importance: one factor for the squared error of each weight, or NULL. 1: done; -1: a number is not
+   finite (or an importance negative), nothing is written; every format of the list has a writer. */
+DSM__FN int dsm__fmt_quantize(int fmt, const float *from, const float *importance, uint8_t *to, size_t n) {
+    const size_t unit = (size_t)dsm__fmts[fmt].unit, bytes = (size_t)dsm__fmts[fmt].bytes; float spread = 0; uint8_t q[32] = { 0 };
+    switch (fmt) {
+    case DSM__FMT_F32: memcpy(to, from, 4 * n); return 1;
+    case DSM__FMT_F16: for (size_t i = 0; i < n; i++) dsm__fmt_put_half(to + 2 * i, from[i]); return 1;
+    case DSM__FMT_BF16:
+        for (size_t i = 0; i < n; i++) {
+            const uint32_t u = dsm__num_as_bits(from[i]); const uint16_t h = (uint16_t)((u & 0x7fffffffu) > 0x7f800000u ? u >> 16 | 64 : (u + 0x7fffu + (u >> 16 & 1)) >> 16);
+            memcpy(to + 2 * i, &h, 2);
+        }
+        return 1;
+    default: break;
+    }
+    for (size_t i = 0; i < n; i++) if (!dsm__num_finite(from[i]) || (importance && !(dsm__num_finite(importance[i]) && importance[i] >= 0))) return -1;
+    if (importance) spread = dsm__fmt_squares(from, n) / (float)n;
+    for (; n >= unit; n -= unit, from += unit, to += bytes) {
+        if (unit == 256) dsm__fmt_write256(fmt, from, importance, to);
+        else dsm__fmt_write32(fmt, from, importance, fmt == DSM__FMT_IQ4_NL && importance ? dsm__fmt_squares(from, 32) * (2.f / 32) : spread, q, to);
+        if (importance) importance += unit;
+    }
+    return 1;
+}
+
 // >>cpu
 /* What this processor can do, asked once. A bit stands for all that a level of kern needs, and on x86 also for the system keeping those registers (XGETBV).
    Test: tests/kernels.c */
