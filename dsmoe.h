@@ -625,6 +625,17 @@ DSM__FN dsm__arg dsm__u(uint64_t v) { dsm__arg a = dsm__i((int64_t)v); a.kind = 
     X(KEY_WHOLE, DSM_E_FORMAT, "the key % must be a whole number, not negative") \
     X(KEY_VARIES, DSM_E_UNSUPPORTED, "the key % differs between layers (first at %), which this version does not run") \
     /* tok */ \
+    X(TOK_NONE, DSM_E_UNSUPPORTED, "the file has no vocabulary: only token ids can go in and out") \
+    X(TOK_MODEL, DSM_E_UNSUPPORTED, "tokenizer.ggml.model is '%'; known are gpt2 and llama") \
+    X(TOK_PRE, DSM_E_UNSUPPORTED, "tokenizer.ggml.pre is '%'; known are deepseek-llm, deepseek-coder, deepseek-v3, deepseek-r1-qwen, qwen2, llama-bpe, gpt-2 and default") \
+    X(TOK_MISSING, DSM_E_FORMAT, "%: missing or empty; this kind of vocabulary needs it") \
+    X(TOK_TYPE, DSM_E_FORMAT, "%: an array of another type than this list has") \
+    X(TOK_COUNT, DSM_E_FORMAT, "% has % entries, the vocabulary has %") \
+    X(TOK_MANY, DSM_E_FORMAT, "%: % is more than a vocabulary can have") \
+    X(TOK_COLLIDE, DSM_E_FORMAT, "tokenizer.ggml.%: its entries are chosen to collide; a real vocabulary does not") \
+    X(TOK_ROLE, DSM_E_ARGUMENT, "message %: the role is %, which is none of DSM_SYSTEM, DSM_USER and DSM_ASSISTANT") \
+    X(TOK_TEXT, DSM_E_ARGUMENT, "message %: the text is NULL, its size is %") \
+    X(TOK_FIM, DSM_E_UNSUPPORTED, "the vocabulary has no tokens for filling in the middle") \
     /* arch */ \
     X(ARCH, DSM_E_UNSUPPORTED, "the architecture '%' does not run; llama, qwen2, qwen3, deepseek and deepseek2 do") \
     X(ARCH_KEY, DSM_E_UNSUPPORTED, "the key % changes the model in a way that this version does not run") \
@@ -3437,7 +3448,992 @@ DSM__FN dsm_status dsm__file_open(dsm__file *f, const dsm_model_desc *d, const d
 }
 
 // >>tok
-/* (being built) */
+/* Text to ids and back: byte-level BPE (gpt2) and SentencePiece-style scores (llama), the pre-tokenisers as passes over pieces instead of regular expressions,
+   special tokens, conversations. Everything about a vocabulary is worked out once, at open, into one block. Every loop is linear in the text, but for
+   the merges of one piece, which are n log n. Invalid UTF-8 is a class of its own, byte by byte, and its bytes survive. No NFC, no clean-up of spaces.
+   A vocabulary that lacks a token for a byte (deepseek-llm and -coder lack those that UTF-8 never has) gives the letter of that number, as the
+   reference does. Test: tests/tok.c */
+#define DSM__TOK_BAR "\xEF\xBD\x9C" /* U+FF5C, looks like | */
+#define DSM__TOK_LOW "\xE2\x96\x81" /* U+2581, looks like _ */
+#define DSM__TOK_NO_RANK 0xffffffffu
+
+/* Classes of characters. The first eight are bits of the table, the others are ranges of the deepseek pre-tokenisers. */
+enum {
+    DSM__TOK_LETTER = 1, DSM__TOK_MARK = 2, DSM__TOK_NUMBER = 4, DSM__TOK_PUNCT = 8, DSM__TOK_SYMBOL = 16, DSM__TOK_SPACE = 32, DSM__TOK_CASED = 64, DSM__TOK_NEWLINE = 128,
+    DSM__TOK_SIGNS = 256 /* ASCII and wide punctuation, and what stands between */, DSM__TOK_EAST = 512 /* 0800 to 9FA5 and Hangul */,
+    DSM__TOK_KANA = 1024 /* CJK, Hiragana, Katakana */, DSM__TOK_ODD = 2048 /* $ + < = > ^ ~ | */
+};
+enum { DSM__TOK_BAD = 0x110000, DSM__TOK_NO_CHAR = 0x110001 }; /* a byte that is no UTF-8; the end of a piece */
+/* unicode: written by tools/unicode.py */
+static const char *const dsm__tok_unicode[] = {
+    "eCm4(9(R(@r,18-r<9()%r<)()!L!m<()I),()!)@1%(1'$('8%s9%sB%v!$/%<=v!$<%n=s4<s.n0JU)$)p3w!#7<)%*,%8%!B-(%2%!%l6%sw%{!#S&Vt!#o%lI,(MrL*12&rP&(&0&0&!",
+    "^l=<A*s381(1.r-!(4pNq7r,<.$z!#*$&S)&M.1&</n,9,(l0,&$pAl=,p}n-!q0n,pDf1(4!.),p8<&f&4&C0l1$p;20!$l-Es:$Kh^pMl:&nDpY4&n4&Up,0/r,$p22$[,*,l8$S$!4:.$",
+    "&S.*.4!`!<*$6*/n,1/R,(&!.2$K<*,l8$S$*$*$*.!&C>*.26!U:$!Xp,,6(!p,2$d$2$l8$S$*$C.$&[&2&2,!n1.*/r,)!U&K&2$[,*,l8$S$*$C.$&S.*.2W2<*$6*/s,$'Kp,$!$K42",
+    "$:4*$!$*4*424l.>C62&:,!O!q0s/[GE[$2$l9$l2.$&S&2&:W*$2,!,.*/l,Y'Z$&8$[$2$l9$l,$C.$&S&2&:W*M*$.*/l,$.!p.<d$2$pL,&S&2&<)!<6'U6*/s5$K&2$l44l:$d$!,S6",
+    "!>K&!&[Pl,.0!n.pS$.SB$Wb'r,*nH*$!$C$l:$!$p,$.f!,C$!&S'l,,:nC)8s1()61Ps6&)&)&(>,[$lG>r6&,Gl-&lG)`)K)0JA*nHpNn6'r,MO<>4&4.U6<p/n.&'p,B-lI$!E!,rN$",
+    "t!%`$:,S$!$:,lL$:,lD$:,S$!$:,l1$l]$:,lg.8il64s2l,Nlz-K0${!(n($m3$r<*4ro74[Up4:fp58*fp4*n.l/$2&*n.pWrC4(9$&!/l,Pl,Qp-2&'l,Ml}UG,pE$!Eljn,lB&l.>l.",
+    "B!8/n,lA,Cn-lO<l<Pl-9nEp9C0,pXl,&l@.'l,Pl,QU(K.lBpTEpRn3[7r,Zp,kj*&4pAn//n,pOl0b<pGl68Hl,47n,rG,dVlN-8[`8&n7>$O$.4!FnOocn/%nEpHodt!%'-K-lI-K-[%!",
+    "%!%!%lB-lX%Z%)52%Z5:-K)5s/2-2%Z*#l-Im:*D(s6(s/(m.!q2$!/R8,'s,8*$l/9lDp1lDs1-)=)-s,%)5JN)%)%)%B%M=)-BFJ=)'oV/J*Bz!&.Br@1t!$js;l-q7s`qrs8z!(jq0sA",
+    "rT1rBs,z!&Js8rcBrC1t!&,1lC)w!#0v!#D-{!#.N>5*I@(,lI$!E!,l[U(!p0$l9fS$S$S$S$S$S$S$S&rCnR(sC0l.sEl<)l}s.t!$Cs<m2(9$/(s,0s.'hQ$J/40)*$lz.1,8$r~$:ElN",
+    "$t!#%)/Bn,sClGs-$s2lB's,qAc's1qCs,qJs1v!%R{!lKndt$aO9lZfrQ,z!${4q2n,*o6nQ&A&r,$%n>.,qjp,0Kcn9k-nr%n9)-<l`E*$!$Cn:p2$6$>$p9J>!7R:MrW:`,pUl4b/l,O",
+    "n4Q4($.'n,p>b,p9l/r-$l@6<pRr0l/$'l,A,G$q,n,C$pLl0f6$`*/l,0<s94&4pU$&4.,G,&$!n:8,p-I,6*n,K,K,KfS$S$sN$s0*=ntpFb&*/l,Mt#Bjn.l9<lTv##tt!&$,t!#1oIS",
+    "o.CE&$s,$l/$C$!$*$*${!#3l3n2z!%~1n2ld,lYZ!nCs.>r2l,Or2lF(s0()2()(*<C$t!#OA9(R(@r,18-r<9()%r<)()(Ul}4K,K,K,29S)Ss/*,l.$l<$l5$*$l1,l0nEt!#CI2@lP9i",
+    "s]q312)l/9!sRpP!v!#Jl@4lTp1'l=<qC:fq6$a!EpICElA($lG<b'CoMntlr/l,NlG=lG<lK^lWr-$l-$l1$S$*$l-$l1$S$*ngt!%Ifl8n,[n:K$lM$dniK,!$lO$*4!,l9('^s9/UlBad",
+    "nSl5$*HEq8K8$l<I!ndl[@,/l2/nQ&2&*G<:$2$l@.2>'dYdUq@0$q@2nCc$p>*@ISflY8Ul8/^l5H^l4Y:q.SntlmoZlVo/lVXMpG:al,y!%7lB$lM&0!,*po4q@n,!^p8q-ACn8p4A:nI",
+    "q7Sn6l9h4pXr1S@pA$.,!h<pPr-*(>!n/l;Xl,O4pGl0'r,<&,!^pF(,!h4pSn0A>A&/n,($(2'l6n-l4$p;r.O$.!nbS$!$:$l1$r,!MpRl.Hl,O:$[,*,l8$S$*$C&,&S.*.2,!O!EG*.S",
+    "6Cv!#SpXn4AHr,*(&$2nApSn60$!al,v!#opRS.jn9>*nEpSr34!q-l,Ql/n5pNn/(!Pl,nYl=.l1@r.9$Sv!$%pOr1!w!#+qdl5n.[,!,[$*$p:K&*.<&$&02il,nj[,pJS.U($&!n=&n,",
+    "pKU&A`!^&n-pQr24(Cn/lmYl,v!$dd$pH[&^(Cq,l@8,lA.l8&l0nmS$*$pIK6!&*&U&!al,MK$*$pCC&*&E!Xl,v!%Hp5A*W,&$l/$pES6Iq/l,nz!q1s7l@r/$t!,.y!#-t!#6(Cn-t!$0",
+    "v!>|z!#(*n/t!-kp2$Ol1v!O(t!(Hv#%st!(9UlB'l,A,ls'l,MlA.I!n,pSYJ<A)!q,l,'S$l7El5v!)Vqdr9:v!#,lo>$&lZW<l/nd0$&!p-*n0t!gJ^t!/ZnMdv#)3:$S$*$t!%4n1!n@",
+    "2,!n0:^t!&Cv!;Dt!#2El/4dUl,1&0!x!VclQ.l9kt!#;s`t!$ds,lJ1p`J6K`c.ZpABlas7pf9!y!#Bl6q.l6s.l{il;v!#Oly$lk$*,!,*,:$l.$!$S$le$:,[$S$l>$:$C$!4S$t!%g,",
+    "s;$s;$sB$s;$sB$s;$sB$s;$sB$s;$[/sUx!']sZ>sU`)p0)0Cp1C&l1v!..lBMKx!$BS&l3.S&*&CElbpD!v!#7lP6US/l,<)!v!%RpA!n3pO@l,J!v!'+p>@l,v!*0S$:$*$l1$t!$1/hS",
+    "oLphU!@l,A*y!*]s_'9':qpsP'l1v!$.:$l=$*$!,!$l,$:$!$!M!<!$!$!$2$*$!,!$!$!$!$!$*$!,:$S$:$:$!$l,$l3E2$C$l3sW*{!$|lOBt!#+s.l11l1)l1)lHq,s/t!#js[l@s/",
+    "lOBdZ*s0K{!#ct!,nBl39l/9t!#>Bt!#&Rl.B!s1l.Bl[cl,RlKclA1*srt!%gs.l01l/9dZlQ)Scl0BdZdZt!#[)lZqHl,v!-@t'0LnCt!P_Mt!$K,t!c@n0t!v-n1t!(pv!=+t!'{v!2U",
+    "t!Y;Et!Q(xy}Ct!$^" };
+/* end of unicode */
+
+/* kind[id]: the kind in three bits, and these. */
+enum { DSM__TOK_KIND = 7, DSM__TOK_GUARDED = 8 /* never comes out of a message */, DSM__TOK_END = 16 /* ends an answer */, DSM__TOK_MERGES = 32 /* comes out of merges */ };
+enum { DSM__TOK_MESSAGE = 256 }; /* a flag beside DSM_TOKENIZE_*: the text of a message */
+enum { DSM__TOK_NONE = -1, DSM__TOK_PROBES = 1024, DSM__TOK_ADDED_MAX = 512, DSM__TOK_LINE = 4096 };
+
+typedef struct dsm__tok_slot { uint32_t tag, id1; } dsm__tok_slot;          /* of the hash of texts; id1: id + 1, 0: free */
+typedef struct dsm__tok_pair { uint32_t left, right, rank1; } dsm__tok_pair; /* of the hash of merges; rank1: rank + 1, 0: free */
+typedef struct dsm__tok {
+    int n_tokens;                        /* 0: the file has no vocabulary */
+    int spm, pre, whole_first, add_bos, add_eos, add_space, reasons /* earlier answers lose their reasoning */;
+    dsm_template family;
+    int32_t bos, eos, pad, unknown, think, end_think, fim_prefix, fim_suffix, fim_middle; /* or -1 */
+    int32_t byte_id[256], byte_instead;  /* the token of a byte, or -1; what stands for a byte without one, or -1 */
+    uint32_t *offset;                    /* [n_tokens + 1] into text */
+    char *text;                          /* the bytes of every token, ready for output; llama: with spaces */
+    uint8_t *kind;                       /* [n_tokens] */
+    dsm__tok_slot *slots; uint32_t n_slots;
+    dsm__tok_pair *pairs; uint32_t n_pairs;
+    uint32_t *merged;                    /* [rank]: the id of a merge */
+    uint32_t *score;                     /* llama: [n_tokens], ascending for falling scores */
+    uint32_t *added; uint32_t n_added;   /* tokens that are looked for in the text, sorted by their bytes */
+    uint8_t first[256];                  /* the first bytes of those: bit 0 in messages, 1 in text, 2 in text with special tokens */
+    uint8_t *classes; uint32_t *far_classes; uint32_t n_far; /* [65536]; beyond: transitions, code point * 256 + class */
+    size_t longest;                      /* of the tokens that come out of merges */
+    uint64_t bytes;                      /* allocated, one block */
+    uint8_t *block; dsm_allocator allocator;
+} dsm__tok;
+
+/* ---- characters ---- */
+DSM__FN size_t dsm__tok_utf8(const uint8_t *s, size_t n, uint32_t *cp) { /* bytes of the first character, n >= 1; 1 and BAD for a byte that is part of none */
+    uint32_t c = s[0], v;
+    *cp = c;
+    if (c < 0x80) return 1;
+    if (c >= 0xC2 && c < 0xE0 && n > 1 && (s[1] & 0xC0) == 0x80) { *cp = (c & 31) << 6 | (s[1] & 63u); return 2; }
+    if ((c & 0xF0) == 0xE0 && n > 2 && (s[1] & 0xC0) == 0x80 && (s[2] & 0xC0) == 0x80) {
+        v = (c & 15) << 12 | (s[1] & 63u) << 6 | (s[2] & 63u);
+        if (v >= 0x800 && (v < 0xD800 || v > 0xDFFF)) { *cp = v; return 3; }
+    }
+    if ((c & 0xF8) == 0xF0 && n > 3 && (s[1] & 0xC0) == 0x80 && (s[2] & 0xC0) == 0x80 && (s[3] & 0xC0) == 0x80) {
+        v = (c & 7) << 18 | (s[1] & 63u) << 12 | (s[2] & 63u) << 6 | (s[3] & 63u);
+        if (v >= 0x10000 && v < 0x110000) { *cp = v; return 4; }
+    }
+    *cp = DSM__TOK_BAD; return 1;
+}
+DSM__FN size_t dsm__tok_unfinished(const uint8_t *s, size_t n) { /* bytes at the end that may become a character with more of them: 0 to 3 */
+    for (size_t k = 1; k <= 3 && k <= n; k++) {
+        uint32_t c = s[n - k], d = k > 1 ? s[n - k + 1] : 0x80;
+        if ((c & 0xC0) == 0x80) continue;
+        if (c < 0xC2 || c > 0xF4 || k >= (c < 0xE0 ? 2u : c < 0xF0 ? 3u : 4u)) return 0;
+        if (k > 1 && ((c == 0xE0 && d < 0xA0) || (c == 0xED && d > 0x9F) || (c == 0xF0 && d < 0x90) || (c == 0xF4 && d > 0x8F))) return 0;
+        return k;
+    }
+    return 0;
+}
+/* The table of classes: unpacked at open (see tools/unicode.py). Counts the transitions beyond the table where classes is NULL. */
+DSM__FN uint32_t dsm__tok_unpack_classes(uint8_t *classes, uint32_t *far_classes) {
+    static const uint8_t bits[8] = { 0, DSM__TOK_SPACE, DSM__TOK_LETTER, DSM__TOK_LETTER | DSM__TOK_CASED, DSM__TOK_MARK, DSM__TOK_NUMBER, DSM__TOK_PUNCT, DSM__TOK_SYMBOL };
+    uint32_t at = 0, state = 0, n_far = 0;
+    for (size_t i = 0; i < DSM__COUNT(dsm__tok_unicode); i++) for (const char *p = dsm__tok_unicode[i]; *p;) {
+        uint32_t digit[4], from = at, more = 0;
+        for (uint32_t k = 0; k <= more; k++) {
+            uint32_t c = (uint32_t)(unsigned char)*p++;
+            digit[k] = c - 33 - (c > 34) - (c > 63) - (c > 92);
+            if (!k) more = digit[0] < 72 ? 0 : digit[0] < 80 ? 1 : 3;
+        }
+        at += more == 0 ? digit[0] / 8 + 1 : more == 1 ? digit[1] : (digit[1] * 91 + digit[2]) * 91 + digit[3];
+        for (; classes && from < at && from < 65536; from++) classes[from] = bits[state];
+        state = digit[0] & 7;
+        if (at >= 65536) { if (far_classes) far_classes[n_far] = at << 8 | bits[state]; n_far++; }
+    }
+    if (classes) classes[10] |= DSM__TOK_NEWLINE, classes[13] |= DSM__TOK_NEWLINE;
+    return n_far;
+}
+typedef struct dsm__tok_char { uint32_t cp; unsigned set; size_t end; } dsm__tok_char;
+DSM__FN dsm__tok_char dsm__tok_at(const dsm__tok *t, const uint8_t *s, size_t i, size_t end) { /* the character at i; nothing beyond end is read */
+    dsm__tok_char c;
+    if (i >= end) { c.cp = DSM__TOK_NO_CHAR; c.set = 0; c.end = i; return c; }
+    c.end = i + dsm__tok_utf8(s + i, end - i, &c.cp);
+    if (c.cp < 65536) c.set = t->classes[c.cp];
+    else {
+        uint32_t low = 0, high = t->n_far; /* the last transition at or before it */
+        while (low < high) { uint32_t mid = low + (high - low) / 2; if (t->far_classes[mid] >> 8 <= c.cp) low = mid + 1; else high = mid; }
+        c.set = low && c.cp < DSM__TOK_BAD ? t->far_classes[low - 1] & 255u : 0;
+    }
+    return c;
+}
+DSM__FN int dsm__tok_in(dsm__tok_char c, unsigned set) {
+    uint32_t p = c.cp;
+    if (c.set & set & 255u) return 1;
+    if (set < 256) return 0;
+    if (set & DSM__TOK_EAST) return (p >= 0x800 && p <= 0x9FA5) || (p >= 0xAC00 && p <= 0xD7FF);
+    if (set & DSM__TOK_KANA) return (p >= 0x4E00 && p <= 0x9FA5) || (p >= 0x3040 && p <= 0x30FF);
+    if (set & DSM__TOK_SIGNS) return (p >= 0x21 && p <= 0x2F) || (p >= 0x3A && p <= 0x7E) || (p >= 0xFF01 && p <= 0xFF0F) || (p >= 0xFF1A && p <= 0xFF5E) ||
+                                     (p >= 0x2018 && p <= 0x201F) || (p >= 0x3000 && p <= 0x3002);
+    return (set & DSM__TOK_ODD) && p < 128 && p && strchr("$+<=>^~|", (int)p) != NULL;
+}
+
+/* ---- pre-tokenisers: passes, each of which cuts the pieces that the one before has left ---- */
+typedef enum dsm__tok_pass_kind { DSM__TOK_LAST, DSM__TOK_EACH, DSM__TOK_RUN, DSM__TOK_OPTW /* a space that may be missing, then a run */, DSM__TOK_TRAIL,
+    DSM__TOK_UP_TO_3, DSM__TOK_THREE_DIGITS, DSM__TOK_V3, DSM__TOK_QWEN, DSM__TOK_GPT2 } dsm__tok_pass_kind;
+typedef struct dsm__tok_pass { int kind; unsigned set; } dsm__tok_pass;
+enum { DSM__TOK_PRE_DEFAULT, DSM__TOK_PRE_LLM, DSM__TOK_PRE_CODER, DSM__TOK_PRE_V3, DSM__TOK_PRE_QWEN2, DSM__TOK_PRE_R1_QWEN, DSM__TOK_PRE_LLAMA3, DSM__TOK_PRE_GPT2 };
+static const struct { const char *name; int pre; } dsm__tok_pres[] = {
+    { "default", DSM__TOK_PRE_DEFAULT }, { "deepseek-llm", DSM__TOK_PRE_LLM }, { "deepseek-coder", DSM__TOK_PRE_CODER }, { "deepseek-v3", DSM__TOK_PRE_V3 },
+    { "qwen2", DSM__TOK_PRE_QWEN2 }, { "deepseek-r1-qwen", DSM__TOK_PRE_R1_QWEN }, { "llama-bpe", DSM__TOK_PRE_LLAMA3 }, { "llama3", DSM__TOK_PRE_LLAMA3 },
+    { "llama-v3", DSM__TOK_PRE_LLAMA3 }, { "gpt-2", DSM__TOK_PRE_GPT2 } };
+static const dsm__tok_pass dsm__tok_passes[][7] = {
+    { { DSM__TOK_RUN, DSM__TOK_PUNCT | DSM__TOK_ODD }, { DSM__TOK_GPT2, 0 }, { DSM__TOK_RUN, DSM__TOK_NUMBER }, { DSM__TOK_THREE_DIGITS, 0 }, { DSM__TOK_LAST, 0 } },
+    { { DSM__TOK_EACH, DSM__TOK_NEWLINE }, { DSM__TOK_OPTW, DSM__TOK_CASED }, { DSM__TOK_OPTW, DSM__TOK_SIGNS }, { DSM__TOK_TRAIL, 0 }, { DSM__TOK_RUN, DSM__TOK_EAST },
+      { DSM__TOK_EACH, DSM__TOK_NUMBER }, { DSM__TOK_LAST, 0 } },
+    { { DSM__TOK_EACH, DSM__TOK_NEWLINE }, { DSM__TOK_OPTW, DSM__TOK_LETTER }, { DSM__TOK_OPTW, DSM__TOK_PUNCT }, { DSM__TOK_RUN, DSM__TOK_EAST }, { DSM__TOK_EACH, DSM__TOK_NUMBER },
+      { DSM__TOK_LAST, 0 } },
+    { { DSM__TOK_UP_TO_3, 0 }, { DSM__TOK_RUN, DSM__TOK_KANA }, { DSM__TOK_V3, 0 }, { DSM__TOK_LAST, 0 } },
+    { { DSM__TOK_QWEN, 1 }, { DSM__TOK_LAST, 0 } }, { { DSM__TOK_QWEN, 1 }, { DSM__TOK_LAST, 0 } }, { { DSM__TOK_QWEN, 3 }, { DSM__TOK_LAST, 0 } },
+    { { DSM__TOK_GPT2, 0 }, { DSM__TOK_LAST, 0 } } };
+
+DSM__FN size_t dsm__tok_run_end(const dsm__tok *t, const uint8_t *s, size_t i, size_t end, unsigned set, int in) { /* where characters in (or, in = 0, not in) the set end */
+    while (i < end) { dsm__tok_char c = dsm__tok_at(t, s, i, end); if (dsm__tok_in(c, set) != in) break; i = c.end; }
+    return i;
+}
+DSM__FN size_t dsm__tok_number_end(const dsm__tok *t, const uint8_t *s, size_t i, size_t end, unsigned most) {
+    for (; most; most--) { dsm__tok_char c = dsm__tok_at(t, s, i, end); if (!(c.set & DSM__TOK_NUMBER)) break; i = c.end; }
+    return i;
+}
+/* A white-space run: up to its last newline; else, before something else, without its last character, which goes with the next word; else all. */
+DSM__FN size_t dsm__tok_space_end(const dsm__tok *t, const uint8_t *s, size_t i, size_t end, int newlines) {
+    size_t from = i, last = i, newline = 0;
+    while (i < end) {
+        dsm__tok_char c = dsm__tok_at(t, s, i, end);
+        if (!(c.set & DSM__TOK_SPACE)) break;
+        last = i; i = c.end;
+        if (c.set & DSM__TOK_NEWLINE) newline = i;
+    }
+    return newline && newlines ? newline : last > from && i < end ? last : i;
+}
+DSM__FN size_t dsm__tok_contraction(const uint8_t *s, size_t i, size_t end, int any_case) { /* bytes of 's 't 'm 'd 're 've 'll at i, or 0 */
+    unsigned a, b, fold = any_case ? 32 : 0;
+    if (s[i] != '\'' || end - i < 2) return 0;
+    a = s[i + 1]; if (a >= 'A' && a <= 'Z') a |= fold;
+    if (a == 's' || a == 't' || a == 'm' || a == 'd') return 2;
+    if (end - i < 3) return 0;
+    b = s[i + 2]; if (b >= 'A' && b <= 'Z') b |= fold;
+    return (a == 'r' && b == 'e') || (a == 'v' && b == 'e') || (a == 'l' && b == 'l') ? 3 : 0;
+}
+/* 1: [i, *to) is a match; 0: there is none that starts before *to. */
+DSM__FN int dsm__tok_match(const dsm__tok *t, const dsm__tok_pass *pass, const uint8_t *s, size_t i, size_t end, size_t *to) {
+    enum { WORD = DSM__TOK_LETTER | DSM__TOK_MARK, SIGN = DSM__TOK_PUNCT | DSM__TOK_SYMBOL, PLAIN = DSM__TOK_SPACE | DSM__TOK_LETTER | DSM__TOK_NUMBER };
+    dsm__tok_char c = dsm__tok_at(t, s, i, end), d;
+    size_t z;
+    *to = c.end;
+    switch (pass->kind) {
+    case DSM__TOK_EACH: return dsm__tok_in(c, pass->set);
+    case DSM__TOK_RUN:
+        if (!dsm__tok_in(c, pass->set)) return 0;
+        *to = dsm__tok_run_end(t, s, c.end, end, pass->set, 1); return 1;
+    case DSM__TOK_OPTW:
+        if (c.set & DSM__TOK_SPACE) {
+            d = dsm__tok_at(t, s, c.end, end);
+            if (dsm__tok_in(d, pass->set)) { *to = dsm__tok_run_end(t, s, d.end, end, pass->set, 1); return 1; }
+        }
+        if (!dsm__tok_in(c, pass->set)) return 0;
+        *to = dsm__tok_run_end(t, s, c.end, end, pass->set, 1); return 1;
+    case DSM__TOK_TRAIL:
+        if (!(c.set & DSM__TOK_SPACE)) return 0;
+        *to = dsm__tok_run_end(t, s, c.end, end, DSM__TOK_SPACE, 1); return *to == end;
+    case DSM__TOK_UP_TO_3:
+        if (!(c.set & DSM__TOK_NUMBER)) return 0;
+        *to = dsm__tok_number_end(t, s, c.end, end, 2); return 1;
+    case DSM__TOK_THREE_DIGITS:
+        for (z = i; z < end && z < i + 3 && s[z] >= '0' && s[z] <= '9'; z++) {}
+        if (z < i + 3) return 0;
+        *to = z; return 1;
+    case DSM__TOK_V3:
+        d = dsm__tok_at(t, s, c.end, end);
+        if (c.cp < 128 && (c.set & SIGN) && d.cp < 128 && (d.set & DSM__TOK_LETTER)) { /* a sign and ASCII letters */
+            for (z = d.end; z < end && s[z] < 128 && (t->classes[s[z]] & DSM__TOK_LETTER); z++) {}
+            *to = z; return 1;
+        }
+        if ((c.set & WORD) || (!(c.set & (DSM__TOK_NEWLINE | SIGN)) && (d.set & WORD))) { *to = dsm__tok_run_end(t, s, c.end, end, WORD, 1); return 1; }
+        if ((c.set & SIGN) || (c.cp == ' ' && (d.set & SIGN))) {
+            z = dsm__tok_run_end(t, s, c.end, end, SIGN, 1);
+            *to = dsm__tok_run_end(t, s, z, end, DSM__TOK_NEWLINE, 1); return 1;
+        }
+        if (!(c.set & DSM__TOK_SPACE)) return 0;
+        *to = dsm__tok_space_end(t, s, i, end, 1); return 1;
+    case DSM__TOK_QWEN: /* pass->set: digits of a number */
+        z = dsm__tok_contraction(s, i, end, 1);
+        if (z) { *to = i + z; return 1; }
+        d = dsm__tok_at(t, s, c.end, end);
+        if ((c.set & DSM__TOK_LETTER) || (!(c.set & (DSM__TOK_NEWLINE | DSM__TOK_NUMBER)) && (d.set & DSM__TOK_LETTER))) {
+            *to = dsm__tok_run_end(t, s, c.end, end, DSM__TOK_LETTER, 1); return 1; }
+        if (c.set & DSM__TOK_NUMBER) { *to = dsm__tok_number_end(t, s, c.end, end, pass->set - 1); return 1; }
+        if (!(c.set & PLAIN) || (c.cp == ' ' && d.end > c.end && !(d.set & PLAIN))) {
+            z = dsm__tok_run_end(t, s, c.end, end, PLAIN, 0);
+            *to = dsm__tok_run_end(t, s, z, end, DSM__TOK_NEWLINE, 1); return 1;
+        }
+        *to = dsm__tok_space_end(t, s, i, end, 1); return 1;
+    case DSM__TOK_GPT2:
+        z = dsm__tok_contraction(s, i, end, 0);
+        if (z) { *to = i + z; return 1; }
+        d = dsm__tok_at(t, s, c.end, end);
+        if (c.cp == ' ' && d.end > c.end && !(d.set & DSM__TOK_SPACE)) c = d; /* the space goes with what follows */
+        if (c.set & DSM__TOK_SPACE) *to = dsm__tok_space_end(t, s, i, end, 0);
+        else if (c.set & DSM__TOK_LETTER) *to = dsm__tok_run_end(t, s, c.end, end, DSM__TOK_LETTER, 1);
+        else if (c.set & DSM__TOK_NUMBER) *to = dsm__tok_run_end(t, s, c.end, end, DSM__TOK_NUMBER, 1);
+        else *to = dsm__tok_run_end(t, s, c.end, end, PLAIN, 0);
+        return 1;
+    default: return 0;
+    }
+}
+
+/* ---- tables ---- */
+DSM__FN dsm__str dsm__tok_str(const dsm__tok *t, uint32_t id) { return dsm__str_n(t->text + t->offset[id], t->offset[id + 1] - t->offset[id]); }
+DSM__FN int32_t dsm__tok_find(const dsm__tok *t, const char *at, size_t n) { /* a token that comes out of merges, or -1 */
+    uint64_t h = dsm__hash(at, n, 1);
+    uint32_t tag = (uint32_t)(h >> 32), i = (uint32_t)((h & 0xffffffffu) * t->n_slots >> 32);
+    for (; t->slots[i].id1; i = i + 1 == t->n_slots ? 0 : i + 1)
+        if (t->slots[i].tag == tag && dsm__str_same(dsm__tok_str(t, t->slots[i].id1 - 1), dsm__str_n(at, n))) return (int32_t)(t->slots[i].id1 - 1);
+    return DSM__TOK_NONE;
+}
+DSM__FN int dsm__tok_put(dsm__tok *t, const char *at, size_t n, uint32_t id) { /* the first of equal texts stays. 0: too many collisions */
+    uint64_t h = dsm__hash(at, n, 1);
+    uint32_t tag = (uint32_t)(h >> 32), i = (uint32_t)((h & 0xffffffffu) * t->n_slots >> 32);
+    for (int probes = 0; t->slots[i].id1; i = i + 1 == t->n_slots ? 0 : i + 1) {
+        if (t->slots[i].tag == tag && dsm__str_same(dsm__tok_str(t, t->slots[i].id1 - 1), dsm__str_n(at, n))) return 1;
+        if (++probes > DSM__TOK_PROBES) return 0;
+    }
+    t->slots[i].tag = tag; t->slots[i].id1 = id + 1; return 1;
+}
+DSM__FN uint32_t dsm__tok_pair_at(const dsm__tok *t, uint32_t left, uint32_t right) {
+    uint64_t h = ((uint64_t)left << 32 | right) * 0x9E3779B97F4A7C15u;
+    h = (h ^ h >> 32) * 0xD1342543DE82EF95u;
+    return (uint32_t)((h >> 32) * t->n_pairs >> 32);
+}
+DSM__FN uint32_t dsm__tok_rank(const dsm__tok *t, uint32_t left, uint32_t right) {
+    uint32_t i = dsm__tok_pair_at(t, left, right);
+    for (; t->pairs[i].rank1; i = i + 1 == t->n_pairs ? 0 : i + 1) if (t->pairs[i].left == left && t->pairs[i].right == right) return t->pairs[i].rank1 - 1;
+    return DSM__TOK_NO_RANK;
+}
+DSM__FN int dsm__tok_put_pair(dsm__tok *t, uint32_t left, uint32_t right, uint32_t rank) { /* the first of equal pairs stays. 0: too many collisions */
+    uint32_t i = dsm__tok_pair_at(t, left, right);
+    for (int probes = 0; t->pairs[i].rank1; i = i + 1 == t->n_pairs ? 0 : i + 1) {
+        if (t->pairs[i].left == left && t->pairs[i].right == right) return 1;
+        if (++probes > DSM__TOK_PROBES) return 0;
+    }
+    t->pairs[i].left = left; t->pairs[i].right = right; t->pairs[i].rank1 = rank + 1; return 1;
+}
+/* Added tokens: the longest one that starts at s (n bytes left) and counts in this mode (a bit of `first`); its bytes, or 0. */
+DSM__FN int dsm__tok_mode_bits(const dsm__tok *t, uint32_t id) {
+    int user = (t->kind[id] & DSM__TOK_KIND) == DSM_TOKEN_USER;
+    return 4 | (user ? 2 : 0) | (user && !(t->kind[id] & DSM__TOK_GUARDED) ? 1 : 0);
+}
+DSM__FN size_t dsm__tok_added_at(const dsm__tok *t, const uint8_t *s, size_t n, int mode, int32_t *id) {
+    uint32_t low = 0, high = t->n_added; size_t best = 0;
+    for (size_t d = 0; low < high; d++) { /* [low, high): those that agree with the text in d bytes */
+        dsm__str a = dsm__tok_str(t, t->added[low]), z;
+        if (a.n == d) {
+            if (d && (dsm__tok_mode_bits(t, t->added[low]) & mode)) { best = d; *id = (int32_t)t->added[low]; }
+            if (++low == high) break;
+            a = dsm__tok_str(t, t->added[low]);
+        }
+        if (d >= n) break;
+        z = dsm__tok_str(t, t->added[high - 1]);
+        if ((uint8_t)a.at[d] == s[d] && (uint8_t)z.at[d] == s[d]) continue;
+        for (int upper = 0; upper < 2; upper++) { /* narrow it to those with the text's next byte */
+            uint32_t from = low, to = high;
+            while (from < to) {
+                uint32_t mid = from + (to - from) / 2; uint8_t c = (uint8_t)t->text[t->offset[t->added[mid]] + d];
+                if (upper ? c <= s[d] : c < s[d]) from = mid + 1; else to = mid;
+            }
+            if (upper) high = from; else low = from;
+        }
+    }
+    return best;
+}
+DSM__FN int32_t dsm__tok_special(const dsm__tok *t, const char *text) { /* an added token by its text, or by the text with spaces that converters leave; or -1 */
+    char other[64]; size_t n = strlen(text), m = 0; int32_t id = DSM__TOK_NONE;
+    if (dsm__tok_added_at(t, (const uint8_t *)text, n, 4, &id) == n) return id;
+    for (size_t i = 0; i < n && m + 1 < sizeof other; i++)
+        if (n - i >= 3 && !memcmp(text + i, DSM__TOK_LOW, 3)) { other[m++] = ' '; i += 2; } else other[m++] = text[i];
+    return m != n && dsm__tok_added_at(t, (const uint8_t *)other, m, 4, &id) == m ? id : DSM__TOK_NONE;
+}
+
+/* ---- open ---- */
+DSM__FN int dsm__tok_looks_special(dsm__str s) { /* <|...|>, <think>, </s>, [PAD7], [INST] */
+    if (s.n < 3) return 0;
+    if (s.at[0] == '<' && s.at[s.n - 1] == '>') return 1;
+    return s.at[0] == '[' && s.at[s.n - 1] == ']' && ((s.at[1] >= 'A' && s.at[1] <= 'Z') || s.at[1] == '/');
+}
+DSM__FN int dsm__tok_hex(char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1; }
+DSM__FN int dsm__tok_byte_of(dsm__str s) { /* of <0x0A>, or -1 */
+    int a, b;
+    if (s.n != 6 || memcmp(s.at, "<0x", 3) || s.at[5] != '>') return -1;
+    a = dsm__tok_hex(s.at[3]); b = dsm__tok_hex(s.at[4]);
+    return a < 0 || b < 0 ? -1 : a << 4 | b;
+}
+/* The characters of byte-level vocabularies: printable Latin-1 stands for itself, the other 68 bytes are U+0100 and what follows. */
+DSM__FN void dsm__tok_alphabet(int16_t byte_of[324]) {
+    int next = 256;
+    for (int i = 0; i < 324; i++) byte_of[i] = -1;
+    for (int b = 0; b < 256; b++) byte_of[(b >= 0x21 && b <= 0x7E) || (b >= 0xA1 && b <= 0xAC) || b >= 0xAE ? b : next++] = (int16_t)b;
+}
+DSM__FN size_t dsm__tok_unmap(const int16_t *byte_of, const char *at, size_t n, char *to) { /* bytes written; SIZE_MAX: not of that alphabet */
+    const uint8_t *s = (const uint8_t *)at; size_t m = 0;
+    for (size_t i = 0; i < n; i++) {
+        unsigned c = s[i];
+        if (c >= 0x80) {
+            if (c < 0xC2 || c > 0xC5 || i + 1 >= n || (s[i + 1] & 0xC0) != 0x80) return SIZE_MAX;
+            c = (c & 31u) << 6 | (s[++i] & 63u);
+        }
+        if (c >= 324 || byte_of[c] < 0) return SIZE_MAX;
+        to[m++] = (char)byte_of[c];
+    }
+    return m;
+}
+DSM__FN uint32_t dsm__tok_score_key(uint32_t bits) { /* of a float: higher scores first, NaN last */
+    uint32_t up = bits & 0x80000000u ? ~bits : bits | 0x80000000u; /* ascending with the number */
+    if ((bits & 0x7fffffffu) > 0x7f800000u) return DSM__TOK_NO_RANK - 1;
+    if (bits == 0x80000000u) up = 0x80000000u; /* -0 is 0 */
+    return ~up < DSM__TOK_NO_RANK ? ~up : DSM__TOK_NO_RANK - 1;
+}
+typedef struct dsm__tok_keys { const dsm__key_ref *tokens, *kinds, *scores, *merges; uint64_t text; uint32_t n_added, n_far; } dsm__tok_keys;
+DSM__FN void dsm__tok_layout(dsm__tok *t, const dsm__tok_keys *k, dsm__arena *m) {
+    uint64_t n = (uint64_t)t->n_tokens, n_merges = k->merges ? k->merges->count : 0;
+    t->slots = (dsm__tok_slot *)dsm__mem_take(m, t->n_slots, sizeof *t->slots);
+    t->pairs = (dsm__tok_pair *)dsm__mem_take(m, t->n_pairs, sizeof *t->pairs);
+    t->merged = (uint32_t *)dsm__mem_take(m, n_merges, 4);
+    t->offset = (uint32_t *)dsm__mem_take(m, n + 1, 4);
+    t->text = (char *)dsm__mem_take(m, k->text, 1);
+    t->kind = (uint8_t *)dsm__mem_take(m, n, 1);
+    t->score = (uint32_t *)dsm__mem_take(m, t->spm ? n : 0, 4);
+    t->added = (uint32_t *)dsm__mem_take(m, k->n_added, 4);
+    t->classes = (uint8_t *)dsm__mem_take(m, 65536, 1);
+    t->far_classes = (uint32_t *)dsm__mem_take(m, k->n_far, 4);
+}
+DSM__FN int dsm__tok_kind_of(const dsm__tok_keys *k, uint64_t i, dsm__str text) { /* as the file has it; without a list the names must do */
+    dsm__file_number v;
+    if (!k->kinds) return dsm__tok_byte_of(text) >= 0 ? DSM_TOKEN_BYTE : dsm__str_is(text, "<unk>") ? DSM_TOKEN_UNKNOWN : dsm__tok_looks_special(text) && text.n > 3 ? DSM_TOKEN_CONTROL : DSM_TOKEN_NORMAL;
+    v = dsm__file_element(k->kinds, i);
+    return v.whole && v.u >= DSM_TOKEN_NORMAL && v.u <= DSM_TOKEN_BYTE ? (int)v.u : DSM_TOKEN_NORMAL;
+}
+DSM__FN int dsm__tok_before(const dsm__tok *t, uint32_t a, uint32_t b) { /* by bytes, then control before user-defined, then by id */
+    dsm__str p = dsm__tok_str(t, a), q = dsm__tok_str(t, b); int c = memcmp(p.at, q.at, p.n < q.n ? p.n : q.n);
+    if (c || p.n != q.n) return c ? c < 0 : p.n < q.n;
+    if (t->kind[a] != t->kind[b]) return t->kind[a] < t->kind[b];
+    return a < b;
+}
+DSM__FN void dsm__tok_sort_added(dsm__tok *t) { /* heap sort, then equal texts go */
+    uint32_t *v = t->added, n = t->n_added, m = 0;
+    for (uint32_t start = n / 2, end = n; end > 1;) {
+        uint32_t at, x;
+        if (start) x = v[--start]; else { x = v[--end]; v[end] = v[0]; }
+        for (at = start; ; ) {
+            uint32_t child = at * 2 + 1;
+            if (child >= end) break;
+            if (child + 1 < end && dsm__tok_before(t, v[child], v[child + 1])) child++;
+            if (!dsm__tok_before(t, x, v[child])) break;
+            v[at] = v[child]; at = child;
+        }
+        v[at] = x;
+    }
+    for (uint32_t i = 0; i < n; i++) if (!m || !dsm__str_same(dsm__tok_str(t, v[m - 1]), dsm__tok_str(t, v[i]))) v[m++] = v[i];
+    t->n_added = m;
+}
+/* Copies the texts of all tokens in the form of the output, finds out what can come out of merges, and fills the hash of those. */
+DSM__FN dsm_status dsm__tok_read_tokens(dsm__tok *t, const dsm__tok_keys *k, const int16_t *byte_of, dsm_error *error) {
+    dsm__strings it = dsm__file_strings(k->tokens); dsm__str s; uint32_t used = 0, id = 0;
+    for (; id < (uint32_t)t->n_tokens && dsm__file_next_string(&it, &s); id++) {
+        char *to = t->text + used; int kind = dsm__tok_kind_of(k, id, s), byte = -1; size_t n = s.n;
+        if (s.n > k->text - used) break; /* a mapped file that changes while it is read */
+        if (kind == DSM_TOKEN_BYTE) { byte = dsm__tok_byte_of(s); if (byte < 0) kind = DSM_TOKEN_NORMAL; }
+        t->kind[id] = (uint8_t)kind; t->offset[id] = used;
+        if (byte >= 0) { *to = (char)byte; n = 1; if (t->byte_id[byte] < 0) t->byte_id[byte] = (int32_t)id; }
+        else if (!t->spm && (kind == DSM_TOKEN_NORMAL || kind == DSM_TOKEN_UNUSED || kind == DSM_TOKEN_BYTE) && (n = dsm__tok_unmap(byte_of, s.at, s.n, to)) != SIZE_MAX) t->kind[id] |= DSM__TOK_MERGES;
+        else if (t->spm && (kind == DSM_TOKEN_NORMAL || kind == DSM_TOKEN_UNUSED)) {
+            n = 0; t->kind[id] |= DSM__TOK_MERGES;
+            for (size_t i = 0; i < s.n; i++) if (s.n - i >= 3 && !memcmp(s.at + i, DSM__TOK_LOW, 3)) { to[n++] = ' '; i += 2; } else to[n++] = s.at[i];
+        } else { n = s.n; memcpy(to, s.at, n); }
+        if (kind >= DSM_TOKEN_UNKNOWN && kind <= DSM_TOKEN_USER) {
+            if (dsm__tok_looks_special(s) || kind != DSM_TOKEN_USER) t->kind[id] |= DSM__TOK_GUARDED;
+            if (n && n <= DSM__TOK_ADDED_MAX && t->n_added < k->n_added) t->added[t->n_added++] = id;
+        }
+        used += (uint32_t)n; t->offset[id + 1] = used;
+        if ((t->kind[id] & DSM__TOK_MERGES) && n) {
+            if (n > t->longest) t->longest = n;
+            if (!dsm__tok_put(t, to, n, id)) return dsm__err(error, DSM__ERR_TOK_COLLIDE, dsm__s("tokens"));
+        }
+        if (t->spm) t->score[id] = k->scores ? dsm__tok_score_key(dsm__load32(k->scores->at + (size_t)id * 4)) : id;
+    }
+    if (id < (uint32_t)t->n_tokens) return dsm__err(error, DSM__ERR_TOK_COUNT, dsm__s("tokenizer.ggml.tokens"), dsm__u(id), dsm__u((uint64_t)t->n_tokens));
+    return DSM_OK;
+}
+/* User-defined tokens that merges give too, where no ordinary token has their text: that is how the odd letters of deepseek-llm stand for bytes. They
+   are kept as text, so they are looked up by the bytes that their letters stand for: a slot can't do that, only single bytes are kept. */
+DSM__FN void dsm__tok_read_bytes(dsm__tok *t, const int16_t *byte_of) {
+    if (!t->spm) for (uint32_t i = 0; i < t->n_added; i++) {
+        dsm__str s = dsm__tok_str(t, t->added[i]); char b[2];
+        if ((t->kind[t->added[i]] & (DSM__TOK_KIND | DSM__TOK_GUARDED)) != DSM_TOKEN_USER || s.n > 2 || dsm__tok_unmap(byte_of, s.at, s.n, b) != 1) continue;
+        if (t->byte_id[(uint8_t)b[0]] < 0) t->byte_id[(uint8_t)b[0]] = (int32_t)t->added[i];
+    }
+}
+DSM__FN dsm_status dsm__tok_read_merges(dsm__tok *t, const dsm__key_ref *merges, const int16_t *byte_of, uint64_t *skipped, dsm_error *error) {
+    dsm__strings it = dsm__file_strings(merges); dsm__str s; int32_t guess = 0;
+    for (uint32_t rank = 0; rank < merges->count && dsm__file_next_string(&it, &s); rank++) {
+        char line[DSM__TOK_LINE]; const char *space = s.n > 1 ? (const char *)memchr(s.at + 1, ' ', s.n - 1) : NULL; size_t n, m; int32_t left, right, id;
+        t->merged[rank] = 0;
+        if (!space || s.n > sizeof line) { ++*skipped; continue; }
+        n = dsm__tok_unmap(byte_of, s.at, (size_t)(space - s.at), line);
+        m = n == SIZE_MAX ? n : dsm__tok_unmap(byte_of, space + 1, (size_t)(s.at + s.n - space - 1), line + n);
+        if (m == SIZE_MAX || !m) { ++*skipped; continue; }
+        left = n == 1 ? t->byte_id[(uint8_t)line[0]] : dsm__tok_find(t, line, n);
+        right = m == 1 ? t->byte_id[(uint8_t)line[n]] : dsm__tok_find(t, line + n, m);
+        if (left < 0 || right < 0) { ++*skipped; continue; }
+        /* results mostly come in the order of ids */
+        id = guess < t->n_tokens && (t->kind[guess] & DSM__TOK_MERGES) && dsm__str_same(dsm__tok_str(t, (uint32_t)guess), dsm__str_n(line, n + m)) ? guess : dsm__tok_find(t, line, n + m);
+        if (id < 0) { ++*skipped; continue; }
+        guess = id + 1; t->merged[rank] = (uint32_t)id;
+        if (!dsm__tok_put_pair(t, (uint32_t)left, (uint32_t)right, rank)) return dsm__err(error, DSM__ERR_TOK_COLLIDE, dsm__s("merges"));
+    }
+    return DSM_OK;
+}
+DSM__FN int32_t dsm__tok_key_id(const dsm__tok *t, const dsm__file *f, const char *key, const dsm_log *log) { /* -1: absent, or (a warning) out of range */
+    uint64_t id;
+    if (!dsm__file_key(f, key)) return DSM__TOK_NONE;
+    if (dsm__file_u64(f, key, 0, &id, NULL) == DSM_OK && id < (uint64_t)t->n_tokens) return (int32_t)id;
+    dsm__err_log(log, DSM_LOG_WARNING, "%: no token has this id; it is not used", dsm__s(key));
+    return DSM__TOK_NONE;
+}
+DSM__FN int32_t dsm__tok_first_of(const dsm__tok *t, int32_t id, const char *const *texts) { /* id, or the first of the texts that is a token */
+    for (; id < 0 && *texts; texts++) id = dsm__tok_special(t, *texts);
+    return id;
+}
+DSM__FN void dsm__tok_read_specials(dsm__tok *t, const dsm__file *f, const dsm_log *log) {
+#define DSM__TOK_DEEP(name) "<" DSM__TOK_BAR name DSM__TOK_BAR ">"
+    static const char *const bos[] = { DSM__TOK_DEEP("begin" DSM__TOK_LOW "of" DSM__TOK_LOW "sentence"), "<|begin_of_text|>", "<s>", NULL };
+    static const char *const eos[] = { DSM__TOK_DEEP("end" DSM__TOK_LOW "of" DSM__TOK_LOW "sentence"), "<|eot_id|>", "<|im_end|>", "</s>", "<|endoftext|>", NULL };
+    static const char *const pad[] = { DSM__TOK_DEEP(DSM__TOK_LOW "pad" DSM__TOK_LOW), "<pad>", NULL };
+    static const char *const think[] = { "<think>", NULL }, *const end_think[] = { "</think>", NULL };
+    static const char *const prefix[] = { DSM__TOK_DEEP("fim" DSM__TOK_LOW "begin"), "<|fim_prefix|>", "<fim_prefix>", NULL };
+    static const char *const suffix[] = { DSM__TOK_DEEP("fim" DSM__TOK_LOW "hole"), "<|fim_suffix|>", "<fim_suffix>", NULL };
+    static const char *const middle[] = { DSM__TOK_DEEP("fim" DSM__TOK_LOW "end"), "<|fim_middle|>", "<fim_middle>", NULL };
+    static const char *const ends[] = { DSM__TOK_DEEP("end" DSM__TOK_LOW "of" DSM__TOK_LOW "sentence"), DSM__TOK_DEEP("User") /* a net for models that run on */, "<|EOT|>",
+        "<|eot_id|>", "<|eom_id|>", "<|im_end|>", "<|end|>", "<end_of_turn>", "<|endoftext|>", "<EOT>", "<|fim_pad|>", "<|repo_name|>", "<|file_sep|>" };
+    static const char *const end_keys[] = { "tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id", "tokenizer.ggml.fim_pad_token_id", "tokenizer.ggml.fim_rep_token_id",
+        "tokenizer.ggml.fim_sep_token_id" };
+    int32_t *const guarded[] = { &t->bos, &t->eos, &t->pad, &t->think, &t->end_think, &t->fim_prefix, &t->fim_suffix, &t->fim_middle };
+    int32_t id;
+    t->bos = dsm__tok_first_of(t, dsm__tok_key_id(t, f, "tokenizer.ggml.bos_token_id", log), bos);
+    t->eos = dsm__tok_first_of(t, dsm__tok_key_id(t, f, "tokenizer.ggml.eos_token_id", log), eos);
+    t->pad = dsm__tok_first_of(t, dsm__tok_key_id(t, f, "tokenizer.ggml.padding_token_id", log), pad);
+    t->unknown = dsm__tok_key_id(t, f, "tokenizer.ggml.unknown_token_id", log);
+    t->think = dsm__tok_first_of(t, DSM__TOK_NONE, think);
+    t->end_think = dsm__tok_first_of(t, DSM__TOK_NONE, end_think);
+    id = dsm__tok_key_id(t, f, "tokenizer.ggml.fim_pre_token_id", log);
+    t->fim_prefix = dsm__tok_first_of(t, id < 0 ? dsm__tok_key_id(t, f, "tokenizer.ggml.prefix_token_id", log) : id, prefix);
+    id = dsm__tok_key_id(t, f, "tokenizer.ggml.fim_suf_token_id", log);
+    t->fim_suffix = dsm__tok_first_of(t, id < 0 ? dsm__tok_key_id(t, f, "tokenizer.ggml.suffix_token_id", log) : id, suffix);
+    id = dsm__tok_key_id(t, f, "tokenizer.ggml.fim_mid_token_id", log);
+    t->fim_middle = dsm__tok_first_of(t, id < 0 ? dsm__tok_key_id(t, f, "tokenizer.ggml.middle_token_id", log) : id, middle);
+#undef DSM__TOK_DEEP
+    if (t->eos >= 0) t->kind[t->eos] |= DSM__TOK_END;
+    for (size_t i = 0; i < DSM__COUNT(ends); i++) { id = dsm__tok_special(t, ends[i]); if (id >= 0) t->kind[id] |= DSM__TOK_END; }
+    for (size_t i = 0; i < DSM__COUNT(end_keys); i++) { id = dsm__tok_key_id(t, f, end_keys[i], log); if (id >= 0) t->kind[id] |= DSM__TOK_END; }
+    for (size_t i = 0; i < DSM__COUNT(guarded); i++) if (*guarded[i] >= 0) t->kind[*guarded[i]] |= DSM__TOK_GUARDED;
+    for (int i = 0; i < t->n_tokens; i++) if (t->kind[i] & DSM__TOK_END) t->kind[i] |= DSM__TOK_GUARDED;
+}
+DSM__FN void dsm__tok_choose_template(dsm__tok *t, const dsm__file *f, const dsm_log *log) {
+#define DSM__TOK_ASSISTANT "<" DSM__TOK_BAR "Assistant" DSM__TOK_BAR ">"
+    static const char *const names[] = { "", "plain text", "User: / Assistant:", "Coder", "V3", "R1", "V3.1", "ChatML", "Llama-3" };
+    static const char user[] = "<" DSM__TOK_BAR "User" DSM__TOK_BAR ">", end[] = "<" DSM__TOK_BAR "end" DSM__TOK_LOW "of" DSM__TOK_LOW "sentence" DSM__TOK_BAR ">";
+    dsm__str s = dsm__str_n("", 0);
+    if (dsm__file_key(f, "tokenizer.chat_template") && dsm__file_str(f, "tokenizer.chat_template", "", &s, NULL) != DSM_OK) s = dsm__str_n("", 0);
+    t->reasons = dsm__str_has(s, "</think>");
+    t->family = (dsm_template)0;
+    if (dsm__str_has(s, "### Instruction:") && dsm__str_has(s, "<|EOT|>")) t->family = DSM_TEMPLATE_CODER;
+    else if (dsm__str_has(s, "'Assistant: ' + message['content'] + eos_token")) t->family = DSM_TEMPLATE_LLM;
+    else if (dsm__str_has(s, DSM__TOK_ASSISTANT) && dsm__str_has(s, user) && dsm__str_has(s, end))
+        t->family = dsm__str_has(s, DSM__TOK_ASSISTANT "<think>\\n") || dsm__str_has(s, DSM__TOK_ASSISTANT "<think>\n") ? DSM_TEMPLATE_R1 :
+                    t->reasons && dsm__str_has(s, "thinking") ? DSM_TEMPLATE_V31 : DSM_TEMPLATE_V3;
+    else if (dsm__str_has(s, "<|im_start|>")) t->family = DSM_TEMPLATE_CHATML;
+    else if (dsm__str_has(s, "<|start_header_id|>")) t->family = DSM_TEMPLATE_LLAMA3;
+    if (t->family) { t->reasons |= t->family == DSM_TEMPLATE_R1 || t->family == DSM_TEMPLATE_V31; return; }
+    if (dsm__tok_special(t, user) >= 0 && dsm__tok_special(t, DSM__TOK_ASSISTANT) >= 0) t->family = t->pre == DSM__TOK_PRE_V3 || t->think < 0 ? DSM_TEMPLATE_V3 : DSM_TEMPLATE_R1;
+    else t->family = t->spm ? DSM_TEMPLATE_RAW : t->pre == DSM__TOK_PRE_LLM ? DSM_TEMPLATE_LLM : t->pre == DSM__TOK_PRE_CODER ? DSM_TEMPLATE_CODER : t->pre == DSM__TOK_PRE_V3 ? DSM_TEMPLATE_V3 : DSM_TEMPLATE_RAW;
+    t->reasons |= t->family == DSM_TEMPLATE_R1;
+    dsm__err_log(log, DSM_LOG_WARNING, s.n ? "tokenizer.chat_template is none that is known; conversations are written as %" : "the file has no chat template; conversations are written as %",
+        dsm__s(names[t->family]));
+#undef DSM__TOK_ASSISTANT
+}
+DSM__FN void dsm__tok_close(dsm__tok *t) { dsm__mem_free(&t->allocator, t->block, (size_t)t->bytes); memset(t, 0, sizeof *t); }
+DSM__FN dsm_status dsm__tok_list(const dsm__file *f, const char *name, int strings, uint64_t n_tokens, const dsm__key_ref **key, dsm_error *error) { /* an optional array; with as many entries as tokens, where that counts */
+    const dsm__key_ref *k = dsm__file_key(f, name);
+    int good = k && k->type == 9 && (strings ? k->element == 8 : k->element != 8 && k->element != 9 && k->element != 12);
+    *key = NULL;
+    if (!k) return DSM_OK;
+    if (!good) return dsm__err(error, DSM__ERR_TOK_TYPE, dsm__s(name));
+    if (n_tokens && k->count != n_tokens) return dsm__err(error, DSM__ERR_TOK_COUNT, dsm__s(name), dsm__u(k->count), dsm__u(n_tokens));
+    if (k->count > INT32_MAX / 4) return dsm__err(error, DSM__ERR_TOK_MANY, dsm__s(name), dsm__u(k->count));
+    *key = k; return DSM_OK;
+}
+DSM__FN dsm_status dsm__tok_open_parts(dsm__tok *t, const dsm__file *f, const dsm_log *log, dsm_error *error) {
+    dsm__tok_keys k; dsm__arena m; dsm__str model, pre, s; int16_t byte_of[324]; dsm_status e; uint64_t skipped = 0; uint32_t missing = 0; int v;
+    memset(&k, 0, sizeof k); memset(&m, 0, sizeof m);
+    model = dsm__str_n("", 0); pre = model;
+    if (dsm__file_key(f, "tokenizer.ggml.model") && (e = dsm__file_str(f, "tokenizer.ggml.model", "", &model, error)) != DSM_OK) return e;
+    if ((e = dsm__tok_list(f, "tokenizer.ggml.tokens", 1, 0, &k.tokens, error)) != DSM_OK) return e;
+    if (dsm__str_is(model, "none") || dsm__str_is(model, "no_vocab") || (!model.n && !k.tokens)) {
+        dsm__err_log(log, DSM_LOG_WARNING, "the file has no vocabulary: only token ids can go in and out"); t->family = DSM_TEMPLATE_RAW; return DSM_OK; }
+    t->spm = dsm__str_is(model, "llama");
+    if (!t->spm && !dsm__str_is(model, "gpt2")) return dsm__err(error, DSM__ERR_TOK_MODEL, dsm__t(model));
+    if (!k.tokens || !k.tokens->count) return dsm__err(error, DSM__ERR_TOK_MISSING, dsm__s("tokenizer.ggml.tokens"));
+    if ((e = dsm__tok_list(f, "tokenizer.ggml.token_type", 0, k.tokens->count, &k.kinds, error)) != DSM_OK) return e;
+    if (k.kinds && k.kinds->element == 6) return dsm__err(error, DSM__ERR_TOK_TYPE, dsm__s("tokenizer.ggml.token_type"));
+    if (t->spm) {
+        if ((e = dsm__tok_list(f, "tokenizer.ggml.scores", 0, k.tokens->count, &k.scores, error)) != DSM_OK) return e;
+        if (k.scores && k.scores->element != 6) return dsm__err(error, DSM__ERR_TOK_TYPE, dsm__s("tokenizer.ggml.scores"));
+    } else {
+        size_t i = 0;
+        if ((e = dsm__tok_list(f, "tokenizer.ggml.merges", 1, 0, &k.merges, error)) != DSM_OK) return e;
+        if (!k.merges) return dsm__err(error, DSM__ERR_TOK_MISSING, dsm__s("tokenizer.ggml.merges"));
+        if (dsm__file_key(f, "tokenizer.ggml.pre") && (e = dsm__file_str(f, "tokenizer.ggml.pre", "", &pre, error)) != DSM_OK) return e;
+        if (!pre.n) pre = dsm__str_of("default");
+        for (; i < DSM__COUNT(dsm__tok_pres) && !dsm__str_is(pre, dsm__tok_pres[i].name); i++) {}
+        if (i == DSM__COUNT(dsm__tok_pres)) return dsm__err(error, DSM__ERR_TOK_PRE, dsm__t(pre));
+        t->pre = dsm__tok_pres[i].pre;
+        if (t->pre == DSM__TOK_PRE_DEFAULT) dsm__err_log(log, DSM_LOG_WARNING, "tokenizer.ggml.pre is missing or 'default': text may be cut in other places than in training, and answers get worse; convert the model anew");
+        t->whole_first = t->pre == DSM__TOK_PRE_LLAMA3;
+    }
+    t->n_tokens = (int)k.tokens->count;
+    t->n_slots = (uint32_t)t->n_tokens + (uint32_t)t->n_tokens / 2 + 16;
+    t->n_pairs = k.merges ? (uint32_t)k.merges->count + (uint32_t)k.merges->count / 2 + 16 : 0;
+    { /* sizes */
+        dsm__strings it = dsm__file_strings(k.tokens);
+        for (uint64_t i = 0; dsm__file_next_string(&it, &s) && i < k.tokens->count; i++) {
+            int kind = dsm__tok_kind_of(&k, i, s);
+            k.text += s.n; k.n_added += kind >= DSM_TOKEN_UNKNOWN && kind <= DSM_TOKEN_USER;
+        }
+        k.n_far = dsm__tok_unpack_classes(NULL, NULL);
+        if (k.text > UINT32_MAX / 2) return dsm__err(error, DSM__ERR_TOK_MANY, dsm__s("tokenizer.ggml.tokens"), dsm__u(k.text));
+    }
+    dsm__tok_layout(t, &k, &m);
+    if (m.wrapped || m.used > SIZE_MAX) return dsm__err(error, DSM__ERR_TOO_LARGE, dsm__s("the vocabulary"));
+    t->block = m.base = (uint8_t *)dsm__mem_alloc(&t->allocator, (size_t)m.used);
+    if (!t->block) return dsm__err(error, DSM__ERR_NO_MEMORY, dsm__u(m.used), dsm__s("the vocabulary"));
+    t->bytes = m.size = m.used; m.used = 0;
+    dsm__tok_layout(t, &k, &m);
+    for (int i = 0; i < 256; i++) t->byte_id[i] = DSM__TOK_NONE;
+    dsm__tok_alphabet(byte_of);
+    t->n_far = dsm__tok_unpack_classes(t->classes, t->far_classes);
+    if ((e = dsm__tok_read_tokens(t, &k, byte_of, error)) != DSM_OK) return e;
+    dsm__tok_sort_added(t);
+    if (!t->spm) for (int b = 0; b < 256; b++) { char c = (char)b; if (t->byte_id[b] < 0) t->byte_id[b] = dsm__tok_find(t, &c, 1); }
+    dsm__tok_read_bytes(t, byte_of);
+    if (k.merges && (e = dsm__tok_read_merges(t, k.merges, byte_of, &skipped, error)) != DSM_OK) return e;
+    if (skipped) dsm__err_log(log, DSM_LOG_WARNING, "tokenizer.ggml.merges: % of % join no known tokens and are not used", dsm__u(skipped), dsm__u(k.merges->count));
+    dsm__tok_read_specials(t, f, log);
+    for (uint32_t i = 0; i < t->n_added; i++) t->first[(uint8_t)t->text[t->offset[t->added[i]]]] |= (uint8_t)dsm__tok_mode_bits(t, t->added[i]);
+    for (int b = 0; b < 256; b++) missing += t->byte_id[b] < 0;
+    t->byte_instead = t->unknown >= 0 ? t->unknown : t->byte_id['?'];
+    if (missing) dsm__err_log(log, DSM_LOG_WARNING, "% of the 256 bytes have no token; text with them is not kept as it is", dsm__u(missing));
+    v = t->spm || t->pre == DSM__TOK_PRE_LLAMA3;
+    if ((e = dsm__file_bool(f, "tokenizer.ggml.add_bos_token", v, &t->add_bos, error)) != DSM_OK) return e;
+    if ((e = dsm__file_bool(f, "tokenizer.ggml.add_eos_token", 0, &t->add_eos, error)) != DSM_OK) return e;
+    if ((e = dsm__file_bool(f, "tokenizer.ggml.add_space_prefix", t->spm, &t->add_space, error)) != DSM_OK) return e;
+    dsm__tok_choose_template(t, f, log);
+    return DSM_OK;
+}
+/* Everything that a vocabulary needs; one allocation. A file without a vocabulary is fine: n_tokens is 0. */
+DSM__FN dsm_status dsm__tok_open(dsm__tok *t, const dsm__file *f, const dsm_allocator *a, const dsm_log *log, dsm_error *error) {
+    dsm_status e;
+    memset(t, 0, sizeof *t);
+    t->allocator = *a;
+    t->bos = t->eos = t->pad = t->unknown = t->think = t->end_think = t->fim_prefix = t->fim_suffix = t->fim_middle = t->byte_instead = DSM__TOK_NONE;
+    e = dsm__tok_open_parts(t, f, log, error);
+    if (e != DSM_OK) dsm__tok_close(t);
+    return e;
+}
+
+/* ---- text to ids ---- */
+/* The merges of one piece. A symbol is a range of bytes; sym[first byte] is its id. The other bytes of it are marked: the last one holds where it starts,
+   the second one (of three or more) where the next one starts. rank[first byte] is the rank of the merge with the next symbol; above it, a tree of the least of 16. */
+enum { DSM__TOK_LEVELS = 8, DSM__TOK_STACK = 2048 /* words: pieces of up to 960 bytes need no memory */ };
+#define DSM__TOK_INNER 0x80000000u
+#define DSM__TOK_NO_ID 0x7fffffffu
+typedef struct dsm__tok_piece { const dsm__tok *t; const uint8_t *s; uint32_t n, *sym, *level[DSM__TOK_LEVELS], size[DSM__TOK_LEVELS]; int top; } dsm__tok_piece;
+DSM__FN uint64_t dsm__tok_piece_words(uint64_t n) { /* of memory for a piece of n bytes */
+    uint64_t words = n, m = n;
+    do { m = (m + 15) / 16 * 16; words += m; m /= 16; } while (m > 1);
+    return words;
+}
+DSM__FN void dsm__tok_piece_place(dsm__tok_piece *p, uint32_t *words) {
+    uint32_t m = p->n;
+    p->sym = words; words += p->n;
+    for (p->top = 0; ; p->top++) {
+        p->level[p->top] = words; p->size[p->top] = m;
+        if (m <= 16) break;
+        words += (m + 15) / 16 * 16; m = (m + 15) / 16;
+    }
+}
+DSM__FN uint32_t dsm__tok_next_symbol(const dsm__tok_piece *p, uint32_t at) {
+    uint32_t v;
+    if (at + 1 == p->n || !(p->sym[at + 1] & DSM__TOK_INNER)) return at + 1;
+    v = p->sym[at + 1] & ~DSM__TOK_INNER;
+    return v > at ? v : at + 2;
+}
+DSM__FN uint32_t dsm__tok_symbol_before(const dsm__tok_piece *p, uint32_t at) { uint32_t v = p->sym[at - 1]; return v & DSM__TOK_INNER ? v & ~DSM__TOK_INNER : at - 1; } /* at > 0 */
+DSM__FN void dsm__tok_set_symbol(dsm__tok_piece *p, uint32_t at, uint32_t next, uint32_t id) {
+    p->sym[at] = id;
+    if (next - at > 1) { p->sym[at + 1] = next | DSM__TOK_INNER; p->sym[next - 1] = at | DSM__TOK_INNER; }
+}
+DSM__FN uint32_t dsm__tok_pair_rank(const dsm__tok_piece *p, uint32_t at, uint32_t second, uint32_t end) { /* of the symbols [at, second) and [second, end) */
+    const dsm__tok *t = p->t; int32_t id;
+    if (!t->spm) return dsm__tok_rank(t, p->sym[at], p->sym[second]);
+    if (end - at > t->longest) return DSM__TOK_NO_RANK;
+    id = dsm__tok_find(t, (const char *)p->s + at, end - at);
+    return id < 0 ? DSM__TOK_NO_RANK : t->score[id];
+}
+DSM__FN uint32_t dsm__tok_least(const uint32_t *v, uint32_t n) { uint32_t least = v[0]; for (uint32_t i = 1; i < n; i++) if (v[i] < least) least = v[i]; return least; }
+DSM__FN void dsm__tok_set_rank(dsm__tok_piece *p, uint32_t at, uint32_t rank) {
+    p->level[0][at] = rank;
+    for (int k = 0; k < p->top; k++) {
+        uint32_t block = at / 16, n = p->size[k] - block * 16, least = dsm__tok_least(p->level[k] + block * 16, n < 16 ? n : 16);
+        if (p->level[k + 1][block] == least) break;
+        p->level[k + 1][block] = least; at = block;
+    }
+}
+DSM__FN void dsm__tok_merge(dsm__tok_piece *p) { /* until no pair has a rank: the lowest one, leftmost among equals */
+    uint32_t at, second, end;
+    for (at = 0; at < p->n; at = second) { /* ranks of all neighbours */
+        second = dsm__tok_next_symbol(p, at);
+        p->level[0][at] = second < p->n ? dsm__tok_pair_rank(p, at, second, dsm__tok_next_symbol(p, second)) : DSM__TOK_NO_RANK;
+        for (uint32_t i = at + 1; i < second; i++) p->level[0][i] = DSM__TOK_NO_RANK;
+    }
+    for (int k = 0; k < p->top; k++) for (uint32_t i = 0; i < p->size[k + 1]; i++) {
+        uint32_t n = p->size[k] - i * 16;
+        p->level[k + 1][i] = dsm__tok_least(p->level[k] + i * 16, n < 16 ? n : 16);
+    }
+    for (;;) {
+        uint32_t rank = dsm__tok_least(p->level[p->top], p->size[p->top]);
+        if (rank == DSM__TOK_NO_RANK) return;
+        at = 0;
+        for (int k = p->top; k >= 0; k--) for (at *= 16; p->level[k][at] != rank;) at++;
+        second = dsm__tok_next_symbol(p, at); end = dsm__tok_next_symbol(p, second);
+        dsm__tok_set_symbol(p, at, end, p->t->spm ? 0 : p->t->merged[rank]);
+        dsm__tok_set_rank(p, second, DSM__TOK_NO_RANK);
+        dsm__tok_set_rank(p, at, end < p->n ? dsm__tok_pair_rank(p, at, end, dsm__tok_next_symbol(p, end)) : DSM__TOK_NO_RANK);
+        if (at) { uint32_t before = dsm__tok_symbol_before(p, at); dsm__tok_set_rank(p, before, dsm__tok_pair_rank(p, before, at, end)); }
+    }
+}
+
+/* One encoding: where the ids go, and memory for long pieces. */
+typedef struct dsm__tok_run {
+    const dsm__tok *t; int32_t *ids; size_t cap, count; /* count goes on beyond cap */
+    int bos; /* a BOS was written first: no other follows it */
+    void *work; size_t work_bytes; void *taken; size_t taken_bytes; /* the caller's; what was allocated */
+    uint32_t *stack; dsm_status status; dsm_error *error;
+} dsm__tok_run;
+DSM__FN void dsm__tok_push(dsm__tok_run *r, int32_t id) {
+    if (id < 0 || (r->bos && r->count == 1 && id == r->t->bos)) return;
+    if (r->count < r->cap) r->ids[r->count] = id;
+    r->count++;
+}
+DSM__FN void dsm__tok_push_byte(dsm__tok_run *r, uint8_t byte) { int32_t id = r->t->byte_id[byte]; dsm__tok_push(r, id < 0 ? r->t->byte_instead : id); }
+DSM__FN void *dsm__tok_memory(dsm__tok_run *r, uint64_t bytes) { /* valid until the next call; NULL: none, and the status says so */
+    if (bytes <= DSM__TOK_STACK * 4) return r->stack;
+    if (bytes <= r->work_bytes) return r->work;
+    if (bytes <= r->taken_bytes) return r->taken;
+    dsm__mem_free(&r->t->allocator, r->taken, r->taken_bytes);
+    r->taken = bytes > SIZE_MAX / 2 ? NULL : dsm__mem_alloc(&r->t->allocator, (size_t)bytes);
+    r->taken_bytes = r->taken ? (size_t)bytes : 0;
+    if (!r->taken) r->status = dsm__err(r->error, DSM__ERR_NO_MEMORY, dsm__u(bytes), dsm__s("a long word"));
+    return r->taken;
+}
+DSM__FN void dsm__tok_bpe(dsm__tok_run *r, const uint8_t *s, size_t n) { /* one piece */
+    const dsm__tok *t = r->t; dsm__tok_piece p; uint32_t *words;
+    if (n == 1) { dsm__tok_push_byte(r, *s); return; }
+    if (t->whole_first && n <= t->longest) { int32_t id = dsm__tok_find(t, (const char *)s, n); if (id >= 0) { dsm__tok_push(r, id); return; } }
+    if (n >= DSM__TOK_NO_ID) { r->status = dsm__err(r->error, DSM__ERR_TOO_LARGE, dsm__s("a word of 2 GB")); return; }
+    words = (uint32_t *)dsm__tok_memory(r, dsm__tok_piece_words(n) * 4);
+    if (!words) return;
+    p.t = t; p.s = s; p.n = (uint32_t)n;
+    dsm__tok_piece_place(&p, words);
+    for (size_t i = 0; i < n; i++) p.sym[i] = t->byte_id[s[i]] < 0 ? DSM__TOK_NO_ID : (uint32_t)t->byte_id[s[i]];
+    dsm__tok_merge(&p);
+    for (uint32_t at = 0; at < p.n; at = dsm__tok_next_symbol(&p, at))
+        if (p.sym[at] == DSM__TOK_NO_ID) dsm__tok_push_byte(r, s[at]); else dsm__tok_push(r, (int32_t)p.sym[at]);
+}
+DSM__FN void dsm__tok_split(dsm__tok_run *r, const dsm__tok_pass *pass, const uint8_t *s, size_t from, size_t end) { /* as deep as there are passes: at most 7 */
+    size_t gap = from, to;
+    if (from == end || r->status < 0) return;
+    if (pass->kind == DSM__TOK_LAST || end - from == 1) { dsm__tok_bpe(r, s + from, end - from); return; }
+    while (from < end) {
+        if (dsm__tok_match(r->t, pass, s, from, end, &to)) {
+            dsm__tok_split(r, pass + 1, s, gap, from);
+            dsm__tok_split(r, pass + 1, s, from, to);
+            gap = to;
+        }
+        from = to;
+    }
+    dsm__tok_split(r, pass + 1, s, gap, end);
+}
+DSM__FN void dsm__tok_spm(dsm__tok_run *r, const uint8_t *from, size_t n) { /* a whole fragment, with a space before it */
+    const dsm__tok *t = r->t; dsm__tok_piece p; uint32_t *words, at, next; uint8_t *s; uint32_t cp; uint64_t n_words;
+    if (n >= DSM__TOK_NO_ID) { r->status = dsm__err(r->error, DSM__ERR_TOO_LARGE, dsm__s("a text of 2 GB")); return; }
+    p.t = t; p.n = (uint32_t)n + (t->add_space ? 1 : 0);
+    n_words = dsm__tok_piece_words(p.n);
+    words = (uint32_t *)dsm__tok_memory(r, n_words * 4 + p.n);
+    if (!words) return;
+    s = (uint8_t *)(words + n_words); p.s = s;
+    s[0] = ' '; memcpy(s + p.n - n, from, n);
+    dsm__tok_piece_place(&p, words);
+    for (at = 0; at < p.n; at = next) { next = at + (uint32_t)dsm__tok_utf8(s + at, p.n - at, &cp); dsm__tok_set_symbol(&p, at, next, 0); }
+    dsm__tok_merge(&p);
+    for (at = 0; at < p.n; at = next) {
+        int32_t id;
+        next = dsm__tok_next_symbol(&p, at);
+        id = next - at <= t->longest ? dsm__tok_find(t, (const char *)s + at, next - at) : DSM__TOK_NONE;
+        if (id >= 0) dsm__tok_push(r, id); else for (; at < next; at++) dsm__tok_push_byte(r, s[at]);
+    }
+}
+DSM__FN void dsm__tok_fragment(dsm__tok_run *r, const uint8_t *s, size_t n) { /* between added tokens */
+    if (!n || r->status < 0) return;
+    if (r->t->spm) dsm__tok_spm(r, s, n); else dsm__tok_split(r, dsm__tok_passes[r->t->pre], s, 0, n);
+}
+DSM__FN void dsm__tok_text(dsm__tok_run *r, const char *text, size_t n, int flags) {
+    const dsm__tok *t = r->t; const uint8_t *s = (const uint8_t *)text; size_t from = 0, i = 0, z; int32_t id = 0;
+    int mode = flags & DSM_TOKENIZE_SPECIAL ? 4 : flags & DSM__TOK_MESSAGE ? 1 : 2;
+    while (i < n && r->status >= 0)
+        if ((t->first[s[i]] & mode) && (z = dsm__tok_added_at(t, s + i, n - i, mode, &id)) > 0) {
+            dsm__tok_fragment(r, s + from, i - from);
+            dsm__tok_push(r, id); i += z; from = i;
+        } else i++;
+    dsm__tok_fragment(r, s + from, n - from);
+}
+DSM__FN dsm_status dsm__tok_start(dsm__tok_run *r, const dsm__tok *t, uint32_t *stack, int32_t *ids, size_t cap, void *work, size_t work_bytes, dsm_error *error) {
+    memset(r, 0, sizeof *r);
+    r->t = t; r->stack = stack; r->ids = ids; r->cap = cap; r->work = work; r->work_bytes = work ? work_bytes : 0; r->error = error;
+    return t->n_tokens ? DSM_OK : (r->status = dsm__err(error, DSM__ERR_TOK_NONE));
+}
+DSM__FN dsm_status dsm__tok_finish(dsm__tok_run *r, size_t *count) {
+    dsm__mem_free(&r->t->allocator, r->taken, r->taken_bytes);
+    *count = r->count;
+    return r->status < 0 ? r->status : r->count > r->cap ? DSM_MORE : DSM_OK;
+}
+DSM__FN void dsm__tok_begin(dsm__tok_run *r) { if (r->t->bos >= 0 && !r->count) { dsm__tok_push(r, r->t->bos); r->bos = 1; } }
+/* flags: DSM_TOKENIZE_*, DSM__TOK_MESSAGE. MORE: there are *count ids, more than cap. work (aligned to 4; may be NULL) is for pieces of more than 960 bytes and takes
+   about 8.3 times their length (llama: 9.3 times the text); where it is too small the allocator is asked. Thread-safe. */
+DSM__FN dsm_status dsm__tok_encode(const dsm__tok *t, const char *text, size_t n, int flags, int32_t *ids, size_t cap, size_t *count, void *work, size_t work_bytes, dsm_error *error) {
+    uint32_t stack[DSM__TOK_STACK]; dsm__tok_run r;
+    if (dsm__tok_start(&r, t, stack, ids, cap, work, work_bytes, error) == DSM_OK) {
+        if (flags & DSM_TOKENIZE_BOS) dsm__tok_begin(&r);
+        dsm__tok_text(&r, text, n, flags);
+    }
+    return dsm__tok_finish(&r, count);
+}
+
+/* ---- ids to text ---- */
+DSM__FN dsm_token_kind dsm__tok_kind(const dsm__tok *t, int32_t id) { return id < 0 || id >= t->n_tokens ? DSM_TOKEN_UNUSED : (dsm_token_kind)(t->kind[id] & DSM__TOK_KIND); }
+DSM__FN int dsm__tok_is_end(const dsm__tok *t, int32_t id) { return id >= 0 && id < t->n_tokens && (t->kind[id] & DSM__TOK_END) != 0; }
+DSM__FN dsm__str dsm__tok_bytes(const dsm__tok *t, int32_t id, int special) {
+    dsm_token_kind kind = dsm__tok_kind(t, id);
+    if (kind == DSM_TOKEN_UNUSED || ((kind == DSM_TOKEN_CONTROL || kind == DSM_TOKEN_UNKNOWN) && !special)) return dsm__str_n("", 0);
+    return dsm__tok_str(t, (uint32_t)id);
+}
+DSM__FN size_t dsm__tok_decode_one(const dsm__tok *t, int32_t id, int special, char *out, size_t cap) { /* the length needed; as much of it as fits is written */
+    dsm__str s = dsm__tok_bytes(t, id, special); size_t n = s.n < cap ? s.n : cap;
+    if (n) memcpy(out, s.at, n);
+    return s.n;
+}
+/* The bytes of a whole text. llama vocabularies: the space that encoding puts first is taken off; dsm__tok_stream, which goes on in a text, leaves it. */
+DSM__FN size_t dsm__tok_decode(const dsm__tok *t, const int32_t *ids, size_t n, int special, char *out, size_t cap) {
+    size_t size = 0; int first = t->spm && t->add_space;
+    for (size_t i = 0; i < n; i++) {
+        dsm__str s = dsm__tok_bytes(t, ids[i], special);
+        if (first && s.n) { first = 0; if (s.at[0] == ' ') { s.at++; s.n--; } }
+        if (size < cap && s.n) memcpy(out + size, s.at, s.n < cap - size ? s.n : cap - size);
+        size += s.n;
+    }
+    return size;
+}
+DSM__FN int dsm__tok_stream(const dsm__tok *t, dsm_stream *stream, int32_t id, char *out, size_t cap) { /* whole characters; id -1: what is held. -1: cap is too small, nothing changed */
+    dsm__str s = id < 0 ? dsm__str_n("", 0) : dsm__tok_bytes(t, id, 0); size_t held = stream->n_held > 0 && stream->n_held < 4 ? (size_t)stream->n_held : 0, n = held + s.n, keep;
+    if (n > cap || n > INT_MAX) return -1;
+    if (held) memcpy(out, stream->held, held);
+    if (s.n) memcpy(out + held, s.at, s.n);
+    keep = id < 0 ? 0 : dsm__tok_unfinished((const uint8_t *)out, n);
+    if (keep) memcpy(stream->held, out + n - keep, keep);
+    stream->n_held = (int)keep;
+    return (int)(n - keep);
+}
+
+/* ---- conversations ---- */
+/* A page is written twice, first to find the longest run of text between two special tokens. A run is the template's own words and messages together, as the
+   model saw them in training (" Hi" after "User:" is one token), encoded as a message: no special token can come out of it. */
+typedef struct dsm__tok_page { dsm__tok_run *r; char *run; size_t n, longest; int counting; } dsm__tok_page;
+DSM__FN void dsm__tok_page_text(dsm__tok_page *p, const char *at, size_t n) {
+    if (n > SIZE_MAX / 4 - p->n) { p->r->status = dsm__err(p->r->error, DSM__ERR_TOO_LARGE, dsm__s("the conversation")); return; }
+    if (!p->counting && n) memcpy(p->run + p->n, at, n);
+    p->n += n;
+    if (p->n > p->longest) p->longest = p->n;
+}
+DSM__FN void dsm__tok_page_words(dsm__tok_page *p, const char *z) { dsm__tok_page_text(p, z, strlen(z)); }
+DSM__FN void dsm__tok_page_id(dsm__tok_page *p, int32_t id) {
+    if (!p->counting) { dsm__tok_text(p->r, p->run, p->n, DSM__TOK_MESSAGE); dsm__tok_push(p->r, id); }
+    p->n = 0;
+}
+DSM__FN void dsm__tok_page_special(dsm__tok_page *p, const char *text) { /* as words where the vocabulary has no such token */
+    int32_t id = dsm__tok_special(p->r->t, text);
+    if (id >= 0) dsm__tok_page_id(p, id); else dsm__tok_page_words(p, text);
+}
+DSM__FN void dsm__tok_page_end(dsm__tok_page *p, const char *text) { if (dsm__tok_special(p->r->t, text) >= 0 || p->r->t->eos < 0) dsm__tok_page_special(p, text); else dsm__tok_page_id(p, p->r->t->eos); }
+DSM__FN void dsm__tok_page_message(dsm__tok_page *p, const dsm_message *m) { /* an earlier answer without its reasoning, where the model wants that */
+    size_t n = m->size || !m->text ? m->size : strlen(m->text), from = 0;
+    if (m->role == DSM_ASSISTANT && p->r->t->reasons)
+        for (size_t i = n; i >= 8; i--) if (m->text[i - 1] == '>' && !memcmp(m->text + i - 8, "</think>", 8)) { from = i; break; }
+    dsm__tok_page_text(p, m->text + from, n - from);
+}
+DSM__FN int dsm__tok_page_systems(dsm__tok_page *p, const dsm_message *m, size_t n) { /* all of them, a blank line between; how many */
+    int found = 0;
+    for (size_t i = 0; i < n; i++) if (m[i].role == DSM_SYSTEM) { if (found++) dsm__tok_page_words(p, "\n\n"); dsm__tok_page_message(p, m + i); }
+    return found;
+}
+#define DSM__TOK_DEEP(name) "<" DSM__TOK_BAR name DSM__TOK_BAR ">"
+/* The whole conversation; 1: what follows is reasoning. */
+DSM__FN int dsm__tok_page_write(dsm__tok_page *p, const dsm_message *m, size_t n, dsm_think think) {
+    static const char end[] = DSM__TOK_DEEP("end" DSM__TOK_LOW "of" DSM__TOK_LOW "sentence");
+    static const char *const roles[] = { "", "system", "user", "assistant" };
+    const dsm__tok *t = p->r->t; int inside = 0, has_think = t->think >= 0 && t->end_think >= 0;
+    int by_default = t->family == DSM_TEMPLATE_CHATML || t->family == DSM_TEMPLATE_RAW ? t->add_bos : 1; /* these templates print no BOS */
+    if (by_default && !p->counting) dsm__tok_begin(p->r);
+    switch (t->family) {
+    case DSM_TEMPLATE_LLM:
+        for (size_t i = 0; i < n; i++) {
+            if (m[i].role == DSM_USER) dsm__tok_page_words(p, "User: ");
+            if (m[i].role == DSM_ASSISTANT) dsm__tok_page_words(p, "Assistant: ");
+            dsm__tok_page_message(p, m + i);
+            if (m[i].role == DSM_ASSISTANT) dsm__tok_page_end(p, end); else dsm__tok_page_words(p, "\n\n");
+        }
+        dsm__tok_page_words(p, "Assistant:");
+        break;
+    case DSM_TEMPLATE_CODER:
+        if (!dsm__tok_page_systems(p, m, n)) dsm__tok_page_words(p, "You are an AI programming assistant, utilizing the Deepseek Coder model, developed by Deepseek Company, and you only answer "
+            "questions related to computer science. For politically sensitive questions, security and privacy issues, and other non-computer science questions, you will refuse to answer\n");
+        for (size_t i = 0; i < n; i++) {
+            if (m[i].role == DSM_SYSTEM) continue;
+            dsm__tok_page_words(p, m[i].role == DSM_USER ? "### Instruction:\n" : "### Response:\n");
+            dsm__tok_page_message(p, m + i);
+            dsm__tok_page_words(p, "\n");
+            if (m[i].role == DSM_ASSISTANT) { dsm__tok_page_special(p, "<|EOT|>"); dsm__tok_page_words(p, "\n"); }
+        }
+        dsm__tok_page_words(p, "### Response:\n");
+        break;
+    case DSM_TEMPLATE_V3: case DSM_TEMPLATE_R1: case DSM_TEMPLATE_V31:
+        dsm__tok_page_systems(p, m, n);
+        for (size_t i = 0; i < n; i++) {
+            if (m[i].role == DSM_SYSTEM) continue;
+            if (m[i].role == DSM_USER) dsm__tok_page_special(p, DSM__TOK_DEEP("User"));
+            else { dsm__tok_page_special(p, DSM__TOK_DEEP("Assistant")); if (t->family == DSM_TEMPLATE_V31) dsm__tok_page_special(p, "</think>"); }
+            dsm__tok_page_message(p, m + i);
+            if (m[i].role == DSM_ASSISTANT) dsm__tok_page_end(p, end);
+        }
+        dsm__tok_page_special(p, DSM__TOK_DEEP("Assistant"));
+        break;
+    case DSM_TEMPLATE_CHATML: case DSM_TEMPLATE_LLAMA3:
+        for (size_t i = 0; i <= n; i++) {
+            const char *role = roles[i < n ? m[i].role : DSM_ASSISTANT]; int chatml = t->family == DSM_TEMPLATE_CHATML;
+            dsm__tok_page_special(p, chatml ? "<|im_start|>" : "<|start_header_id|>");
+            dsm__tok_page_words(p, role);
+            if (!chatml) dsm__tok_page_special(p, "<|end_header_id|>");
+            dsm__tok_page_words(p, chatml ? "\n" : "\n\n");
+            if (i == n) break;
+            dsm__tok_page_message(p, m + i);
+            dsm__tok_page_special(p, chatml ? "<|im_end|>" : "<|eot_id|>");
+            if (chatml) dsm__tok_page_words(p, "\n");
+        }
+        break;
+    case DSM_TEMPLATE_RAW: default:
+        for (size_t i = 0; i < n; i++) dsm__tok_page_message(p, m + i);
+    }
+    if (t->family == DSM_TEMPLATE_V31) {
+        inside = think == DSM_THINK_ON;
+        dsm__tok_page_special(p, inside ? "<think>" : "</think>");
+    } else if (t->family == DSM_TEMPLATE_R1 || (has_think && think != DSM_THINK_FREE && (t->reasons || think == DSM_THINK_ON))) {
+        inside = think != DSM_THINK_OFF;
+        dsm__tok_page_special(p, "<think>");
+        dsm__tok_page_words(p, inside ? "\n" : "\n\n");
+        if (!inside) { dsm__tok_page_special(p, "</think>"); dsm__tok_page_words(p, "\n\n"); }
+    }
+    dsm__tok_page_id(p, DSM__TOK_NONE); /* the last run */
+    return inside;
+}
+DSM__FN dsm_status dsm__tok_page_open(dsm__tok_page *p, void **text, size_t *bytes) { /* after counting: memory for the longest run, out of the caller's or the allocator's */
+    dsm__tok_run *r = p->r;
+    *text = NULL; *bytes = 0;
+    if (r->status < 0) return r->status;
+    if (p->longest <= r->work_bytes / 8) { /* a run of one word of that length still has room for its merges: mostly, and else the allocator is asked */
+        size_t used = (size_t)dsm__round_up(p->longest, 64);
+        p->run = (char *)r->work;
+        if (used < r->work_bytes) { r->work = (uint8_t *)r->work + used; r->work_bytes -= used; } else r->work_bytes = 0;
+    } else {
+        *text = dsm__mem_alloc(&r->t->allocator, p->longest); *bytes = p->longest; p->run = (char *)*text;
+        if (!*text) return r->status = dsm__err(r->error, DSM__ERR_NO_MEMORY, dsm__u(p->longest), dsm__s("the text of a conversation"));
+    }
+    p->counting = 0; p->n = 0;
+    return DSM_OK;
+}
+/* Ids of a conversation up to where the assistant speaks. *inside (may be NULL): 1: what it says first is reasoning. Otherwise like dsm__tok_encode; work takes
+   the longest text between two special tokens too. */
+DSM__FN dsm_status dsm__tok_chat(const dsm__tok *t, const dsm_message *messages, size_t n, dsm_think think, int32_t *ids, size_t cap, size_t *count, int *inside,
+                                 void *work, size_t work_bytes, dsm_error *error) {
+    uint32_t stack[DSM__TOK_STACK]; dsm__tok_run r; dsm__tok_page p; void *text = NULL; size_t bytes = 0; int in = 0;
+    memset(&p, 0, sizeof p); p.r = &r; p.counting = 1;
+    if (dsm__tok_start(&r, t, stack, ids, cap, work, work_bytes, error) == DSM_OK) {
+        for (size_t i = 0; i < n; i++) {
+            if (messages[i].role != DSM_SYSTEM && messages[i].role != DSM_USER && messages[i].role != DSM_ASSISTANT)
+                r.status = dsm__err(error, DSM__ERR_TOK_ROLE, dsm__u(i), dsm__i((int64_t)messages[i].role));
+            else if (!messages[i].text && messages[i].size) r.status = dsm__err(error, DSM__ERR_TOK_TEXT, dsm__u(i), dsm__u(messages[i].size));
+        }
+        if (r.status == DSM_OK) {
+            dsm__tok_page_write(&p, messages, n, think);
+            if (dsm__tok_page_open(&p, &text, &bytes) == DSM_OK) in = dsm__tok_page_write(&p, messages, n, think);
+        }
+        dsm__mem_free(&t->allocator, text, bytes);
+    }
+    if (inside) *inside = in;
+    return dsm__tok_finish(&r, count);
+}
+#undef DSM__TOK_DEEP
+/* Fill in the middle: what stands between prefix and suffix comes next. */
+DSM__FN dsm_status dsm__tok_fim(const dsm__tok *t, const char *prefix, size_t n_prefix, const char *suffix, size_t n_suffix, int32_t *ids, size_t cap, size_t *count,
+                                void *work, size_t work_bytes, dsm_error *error) {
+    uint32_t stack[DSM__TOK_STACK]; dsm__tok_run r;
+    if (dsm__tok_start(&r, t, stack, ids, cap, work, work_bytes, error) == DSM_OK) {
+        if (t->fim_prefix < 0 || t->fim_suffix < 0 || t->fim_middle < 0) r.status = dsm__err(error, DSM__ERR_TOK_FIM);
+        else {
+            if (t->add_bos || t->pre == DSM__TOK_PRE_CODER || t->pre == DSM__TOK_PRE_LLM || t->pre == DSM__TOK_PRE_V3) dsm__tok_begin(&r);
+            dsm__tok_push(&r, t->fim_prefix); dsm__tok_text(&r, prefix, n_prefix, DSM__TOK_MESSAGE);
+            dsm__tok_push(&r, t->fim_suffix); dsm__tok_text(&r, suffix, n_suffix, DSM__TOK_MESSAGE);
+            dsm__tok_push(&r, t->fim_middle);
+        }
+    }
+    return dsm__tok_finish(&r, count);
+}
 
 // >>arch
 /* Hyper-parameters and tensors of the models that run: llama, qwen2, qwen3, deepseek, deepseek2. The only room that knows model names. Every shape is
@@ -4229,6 +5225,55 @@ DSM__FN void dsm__turn_feed(dsm__turn *t, int32_t id, int is_end, size_t n, size
 
 // >>desk
 /* (being built) */
+
+#if 0 /* until struct dsm_model is here */
+/* -- tok -- */
+DSM__FN dsm_status dsm__desk_text(const dsm_model *model, const char *what, int bad, const void *ids, size_t cap, const size_t *count, dsm_error *error) {
+    if (!model) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s(what), dsm__s("there is no model"));
+    if (bad) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s(what), dsm__s("the text or the messages are NULL, their number is not 0"));
+    if ((!ids && cap) || !count) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s(what), dsm__s("there is no place for the result, or for its size"));
+    return DSM_OK;
+}
+DSMOE_API dsm_status dsm_tokenize(const dsm_model *model, const char *text, size_t n, int flags, int32_t *ids, size_t cap, size_t *count, dsm_error *error) {
+    dsm_status e = dsm__desk_text(model, "dsm_tokenize", !text && n, ids, cap, count, error);
+    if (!e && (flags & ~(DSM_TOKENIZE_SPECIAL | DSM_TOKENIZE_BOS))) e = dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("dsm_tokenize"), dsm__s("unknown flags"));
+    return e ? e : dsm__tok_encode(&model->tok, text, n, flags, ids, cap, count, NULL, 0, error);
+}
+DSMOE_API dsm_status dsm_detokenize(const dsm_model *model, const int32_t *ids, size_t n, int special, char *text, size_t cap, size_t *size, dsm_error *error) {
+    dsm_status e = dsm__desk_text(model, "dsm_detokenize", !ids && n, text, cap, size, error);
+    if (e) return e;
+    *size = dsm__tok_decode(&model->tok, ids, n, special, text, cap);
+    return *size > cap ? DSM_MORE : DSM_OK;
+}
+DSMOE_API dsm_token_kind dsm_token_get_kind(const dsm_model *model, int32_t id) { return model ? dsm__tok_kind(&model->tok, id) : DSM_TOKEN_UNUSED; }
+DSMOE_API int32_t dsm_token_special(const dsm_model *model, dsm_special which) {
+    const dsm__tok *t = model ? &model->tok : NULL;
+    if (t) switch (which) {
+    case DSM_BOS: return t->bos;
+    case DSM_EOS: return t->eos;
+    case DSM_PAD: return t->pad;
+    case DSM_THINK: return t->think;
+    case DSM_END_THINK: return t->end_think;
+    case DSM_FIM_PREFIX: return t->fim_prefix;
+    case DSM_FIM_SUFFIX: return t->fim_suffix;
+    case DSM_FIM_MIDDLE: return t->fim_middle;
+    default: break; }
+    return -1;
+}
+DSMOE_API int dsm_token_is_end(const dsm_model *model, int32_t id) { return model ? dsm__tok_is_end(&model->tok, id) : 0; }
+DSMOE_API int dsm_stream_push(const dsm_model *model, dsm_stream *stream, int32_t id, char *out, size_t cap) {
+    return model && stream && (out || !cap) ? dsm__tok_stream(&model->tok, stream, id, out, cap) : -1;
+}
+DSMOE_API dsm_status dsm_chat_format(const dsm_model *model, const dsm_message *messages, size_t n, dsm_think think, int32_t *ids, size_t cap, size_t *count, dsm_error *error) {
+    dsm_status e = dsm__desk_text(model, "dsm_chat_format", !messages && n, ids, cap, count, error);
+    return e ? e : dsm__tok_chat(&model->tok, messages, n, think, ids, cap, count, NULL, NULL, 0, error);
+}
+DSMOE_API dsm_status dsm_fim_format(const dsm_model *model, const char *prefix, size_t n_prefix, const char *suffix, size_t n_suffix, int32_t *ids, size_t cap, size_t *count, dsm_error *error) {
+    dsm_status e = dsm__desk_text(model, "dsm_fim_format", (!prefix && n_prefix) || (!suffix && n_suffix), ids, cap, count, error);
+    return e ? e : dsm__tok_fim(&model->tok, prefix, n_prefix, suffix, n_suffix, ids, cap, count, NULL, 0, error);
+}
+/* -- end of tok -- */
+#endif
 
 /* -- talk: choosing -- */
 DSMOE_API dsm_status dsm_pick(float *logits, int n_vocab, const dsm_sampling *sampling, const int32_t *recent, size_t n_recent, uint64_t position,
