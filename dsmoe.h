@@ -548,6 +548,9 @@ DSM__FN void *dsm__mem_alloc(const dsm_allocator *a, size_t n) { /* zeroed; NULL
     if (p) memset(p, 0, n);
     return p;
 }
+DSM__FN void *dsm__mem_alloc_raw(const dsm_allocator *a, size_t n) { /* for what is overwritten as a whole anyway */
+    return a->alloc ? a->alloc(a->user, n ? n : 1, DSM__ALIGN) : dsm__os_alloc(n ? n : 1, DSM__ALIGN);
+}
 DSM__FN void dsm__mem_free(const dsm_allocator *a, void *p, size_t n) {
     if (!p) return;
     if (a->alloc) a->free(a->user, p, n ? n : 1); else dsm__os_free(p);
@@ -587,6 +590,40 @@ DSM__FN dsm__arg dsm__u(uint64_t v) { dsm__arg a = dsm__i((int64_t)v); a.kind = 
     X(READ, DSM_E_IO, "%: can't be read: %") \
     X(MAP, DSM_E_IO, "%: can't be mapped: %") \
     /* file */ \
+    X(READER, DSM_E_IO, "the reader failed at % bytes from offset %") \
+    X(FILE_RANGE, DSM_E_ARGUMENT, "% bytes from offset % are not inside the file, which has %") \
+    X(FILE_MAGIC, DSM_E_FORMAT, "%: not a GGUF file: %") \
+    X(FILE_BIG_ENDIAN, DSM_E_UNSUPPORTED, "%: a big-endian GGUF file, made for other machines: convert it") \
+    X(FILE_VERSION, DSM_E_UNSUPPORTED, "%: GGUF version %; versions 2 and 3 run") \
+    X(FILE_SHORT, DSM_E_FORMAT, "%: % % '%' wants % bytes where the file has % left: cut short or damaged") \
+    X(FILE_LONG, DSM_E_FORMAT, "%: % % '%': a name or text of % bytes; % are allowed") \
+    X(FILE_COUNT, DSM_E_FORMAT, "%: % % '%': % items do not fit into the % bytes left: cut short or damaged") \
+    X(FILE_LIMIT, DSM_E_UNSUPPORTED, "%: % %, this version takes at most %") \
+    X(FILE_VALUE_TYPE, DSM_E_FORMAT, "%: key % '%' has value type %, which does not exist") \
+    X(FILE_NESTED, DSM_E_UNSUPPORTED, "%: key % '%' is an array of arrays, which no model uses") \
+    X(FILE_INTEGER, DSM_E_FORMAT, "%: % must be a whole number, not negative, of an integer type") \
+    X(FILE_ALIGNMENT, DSM_E_FORMAT, "%: general.alignment is %; it must be a power of two, at most 2^24") \
+    X(FILE_DIMS, DSM_E_FORMAT, "%: tensor % has % dimensions; 1 to 4 exist") \
+    X(FILE_ZERO_DIM, DSM_E_FORMAT, "%: tensor %: dimension % is 0") \
+    X(FILE_HUGE, DSM_E_FORMAT, "%: tensor %: its size does not fit into 63 bits") \
+    X(FILE_BLOCKS, DSM_E_FORMAT, "%: tensor % of type % has rows of % weights, which are not whole blocks of %") \
+    X(FILE_UNALIGNED, DSM_E_FORMAT, "%: tensor %: its offset % is not a multiple of the alignment %") \
+    X(FILE_PAST_END, DSM_E_FORMAT, "%: tensor %: its % bytes go past the end of the file (% bytes): cut short or damaged") \
+    X(FILE_OVERLAP, DSM_E_FORMAT, "%: the tensors % and % overlap") \
+    X(FILE_TWICE, DSM_E_FORMAT, "the % % is there twice") \
+    X(FILE_CHANGED, DSM_E_IO, "%: changed while it was being opened") \
+    X(TENSOR_TYPE, DSM_E_UNSUPPORTED, "%: % has type % (%), which this version does not run") \
+    X(SPLIT_COUNT, DSM_E_FORMAT, "%: split.count is %; 65535 is the most") \
+    X(SPLIT_SOURCE, DSM_E_UNSUPPORTED, "the model is split into % files: open the first one by its path, or merge them") \
+    X(SPLIT_NAME, DSM_E_FORMAT, "%: shard % of %, but its name does not end so (-00001-of-00003.gguf): the others can't be found") \
+    X(SPLIT_FIRST, DSM_E_ARGUMENT, "this is shard % of %: open the first one, %") \
+    X(SPLIT_OPEN, DSM_E_IO, "%: can't be opened: %. The first shard says that there are %") \
+    X(SPLIT_WRONG, DSM_E_FORMAT, "%: says that it is shard % of %, where % of % belongs") \
+    X(SPLIT_TENSORS, DSM_E_FORMAT, "%: split.tensors.count is %, the % shards have % tensors") \
+    X(KEY_MISSING, DSM_E_FORMAT, "the key % is missing") \
+    X(KEY_TYPE, DSM_E_FORMAT, "the key % is %, it must be %") \
+    X(KEY_WHOLE, DSM_E_FORMAT, "the key % must be a whole number, not negative") \
+    X(KEY_VARIES, DSM_E_UNSUPPORTED, "the key % differs between layers (first at %), which this version does not run") \
     /* tok */ \
     /* arch */ \
     /* kv, run, backend */ \
@@ -720,28 +757,1633 @@ DSM__FN uint64_t dsm__num_random(uint64_t seed, uint64_t at) { /* splitmix64 of 
 }
 
 // >>fmt
-/* (being built) */
+/* THE list of tensor formats, their block layouts, and the reference that takes rows apart and makes them. All of it plain C in exact IEEE steps; the fast
+   products are in kern, which stamps itself from the same list. Knows ggml's numbers and names of types that are not run, so that errors can name them.
+   Test: tests/formats.c */
+
+/* plain(name, ggml id, bytes): one number per weight.
+   own, shared(name, ggml id, weights and bytes of a block; then for kern: weights per scale; has minima; largest |w| as the unpacker makes it, and what is
+   then still to be subtracted from it (-1: nothing, the bytes are signed); the tile that multiplies it when unpacked).
+   own: has a mat-vec of its own; shared: carries few models' bytes, so it is always unpacked and shares a tile, which saves code and compile time. */
+#define DSM__FMT_LIST(plain, own, shared) \
+    plain(F32, 0, 4) plain(F16, 1, 2) plain(BF16, 30, 2) \
+    own(Q4_0,     2,  32,  18, 32, 0,  15,  8, u4) \
+    shared(Q4_1,  3,  32,  20, 32, 1,  15,  0, u5m) \
+    shared(Q5_0,  6,  32,  22, 32, 0,  16, -1, s8) \
+    shared(Q5_1,  7,  32,  24, 32, 1,  31,  0, u5m) \
+    own(Q8_0,     8,  32,  34, 32, 0, 128, -1, s8) \
+    shared(Q2_K, 10, 256,  84, 16, 1,   3,  0, u2m) \
+    shared(Q3_K, 11, 256, 110, 16, 0,  35, 32, u6) \
+    own(Q4_K,    12, 256, 144, 32, 1,  15,  0, u5m) \
+    own(Q5_K,    13, 256, 176, 32, 1,  31,  0, u5m) \
+    own(Q6_K,    14, 256, 210, 16, 0,  63, 32, u6) \
+    shared(IQ4_NL, 20, 32, 18, 32, 0, 127, -1, s8) \
+    shared(IQ4_XS, 23, 256, 136, 32, 0, 127, -1, s8) \
+    shared(MXFP4, 39, 32, 17, 32, 0, 12, -1, s8)
+#define DSM__FMT_NONE(...)
+#define DSM__X1(name, ggml, bytes) DSM__FMT_##name,
+#define DSM__X2(name, ggml, unit, bytes, width, mins, wmax, bias, tile) DSM__FMT_##name,
+enum dsm__fmt_id { DSM__FMT_LIST(DSM__X1, DSM__X2, DSM__X2) DSM__FMT_COUNT };
+#undef DSM__X1
+#undef DSM__X2
+typedef struct dsm__fmt { const char *name; uint32_t ggml; int unit, bytes, width, mins, wmax, bias; } dsm__fmt; /* unit weights are stored in so many bytes; width 0: plain */
+#define DSM__X1(name, ggml, bytes) { #name, ggml, 1, bytes, 0, 0, 0, 0 },
+#define DSM__X2(name, ggml, unit, bytes, width, mins, wmax, bias, tile) { #name, ggml, unit, bytes, width, mins, wmax, bias },
+static const dsm__fmt dsm__fmts[DSM__FMT_COUNT] = { DSM__FMT_LIST(DSM__X1, DSM__X2, DSM__X2) };
+#undef DSM__X1
+#undef DSM__X2
+static const int8_t dsm__fmt_iq4[16] = { -127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113 };
+static const int8_t dsm__fmt_mxfp4[16] = { 0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12 }; /* halves: the scale is 2^(e-128) */
 
 // >>cpu
-/* (being built) */
+/* What this processor can do, asked once. A bit stands for all that a level of kern needs, and on x86 also for the system keeping those registers (XGETBV).
+   Test: tests/kernels.c */
+enum { DSM__CPU_AVX2 = 1, DSM__CPU_AVXVNNI = 2, DSM__CPU_AVX512 = 4, DSM__CPU_DOTPROD = 8 };
+#if defined(__x86_64__)
+#include <cpuid.h>
+DSM__FN uint32_t dsm__cpu_ask(void) {
+    unsigned a, b, c, d, low, high, have = 0;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || (c & (1u << 27 | 1u << 28 | 1u << 29 | 1u << 12)) != (1u << 27 | 1u << 28 | 1u << 29 | 1u << 12)) return 0; /* OSXSAVE, AVX, F16C, FMA */
+    __asm__ volatile(".byte 0x0f, 0x01, 0xd0" : "=a"(low), "=d"(high) : "c"(0)); /* xgetbv */
+    if ((low & 6) != 6 || !__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(b >> 5 & 1)) return 0;
+    have = DSM__CPU_AVX2;
+    /* F, BW, VL, VNNI; and masks, upper halves and the upper 16 registers are saved */
+    if ((low & 0xe0) == 0xe0 && (b >> 16 & 1) && (b >> 30 & 1) && (b >> 31 & 1) && (c >> 11 & 1)) have |= DSM__CPU_AVX512;
+    if (a >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 4 & 1)) have |= DSM__CPU_AVXVNNI;
+    return have;
+}
+#elif defined(__aarch64__)
+DSM__FN uint32_t dsm__cpu_ask(void) {
+#if defined(__ARM_FEATURE_DOTPROD) || defined(__APPLE__) /* every Apple processor that runs 64-bit macOS */
+    return DSM__CPU_DOTPROD;
+#elif defined(__linux__)
+    return getauxval(AT_HWCAP) >> 20 & 1 ? DSM__CPU_DOTPROD : 0; /* HWCAP_ASIMDDP: true of all cores, big and little */
+#else
+    return 0;
+#endif
+}
+#else
+DSM__FN uint32_t dsm__cpu_ask(void) { return 0; }
+#endif
+static uint32_t dsm__cpu_word; /* the only mutable global: 0, or the features with the top bit; every thread would write the same */
+DSM__FN uint32_t dsm__cpu_features(void) {
+    uint32_t have = __atomic_load_n(&dsm__cpu_word, __ATOMIC_RELAXED);
+    if (!have) { have = dsm__cpu_ask() | 1u << 31; __atomic_store_n(&dsm__cpu_word, have, __ATOMIC_RELAXED); }
+    return have & 0x7fffffffu;
+}
 
 // >>kern
-/* (being built) */
+/* The fast arithmetic, and the only room with intrinsics. Formats x instruction sets x shapes are added here, not multiplied:
+
+     a FORMAT is one line of the list in fmt and one unpacker of 1 to 12 lines, written in words;
+     an ISA   is one set of words, and one pass at the end of this room, which is this file included by itself;
+     a SHAPE  is one driver: mat-vec of 1, 2 or 4 tokens straight from the file, or unpack + tile for prompts and for the formats that share one.
+
+   The words are about CHUNKS: 16 bytes of each of ROWS rows of the matrix, in whatever order of lanes the ISA likes. Taking formats apart
+   is byte-wise work, so an unpacker cannot see that order:
+
+     AVX-512   ROWS 16   four vectors, vector j holds bytes 4j .. 4j+3 of 16 rows; sums end in lanes, one row each
+     256 bits  ROWS  8   the same with half the rows
+     NEON      ROWS  4   four vectors, one per row; an addp tree brings the four sums into the lanes of one
+     plain C   ROWS  1   sixteen bytes
+
+   Scales, minima and sums are vectors of ROWS lanes (Reals, Ints) everywhere. Every pass gives the same bits: integer sums are exact in any order, and
+   each float operation below stands exactly where the contract (Part I) has it. Test: tests/kernels.c */
+#ifndef DSMOE_HEADER_NAME
+#define DSMOE_HEADER_NAME "dsmoe.h" /* define it if this file has another name */
+#endif
+
+/* A tile knows only what is left of a format in scratch; named after the format that asks most of it. */
+#define DSM__K_TILES(X) X(u4, Q4_0) X(s8, Q8_0) X(u5m, Q5_K) X(u6, Q6_K) X(u2m, Q2_K)
+enum { DSM__K_MOST = 34, DSM__K_CUT = 2048, DSM__K_PANEL = 32, DSM__K_BATCH = 288 }; /* bytes of the largest block of 32; most weights of a row, rows and tokens at once in scratch */
+
+/* ---- 64 activations, rounded once for all formats. MAGIC is the bits of 1.5 * 2^23: an integer sum n that starts at MAGIC reads, as a
+        float, 12582912 + n, exact while |n| < 2^22 (the worst here is Q8_0: 520192). So conversion is one subtraction, and a format's bias
+        leaves through the start value: MAGIC - bias * (sum of q over the weights of one scale). ---- */
+enum { DSM__MAGIC = 0x4B400000 };
+typedef struct dsm__x64 {
+    int8_t q[64];                                       /* |q| <= 127, never -128: the int16 sums below depend on it */
+    float dx, sum[2];                                   /* x ~ q * dx; sums of 32 q, for minima */
+    int32_t from0, from8[2], from32[4], from128[2];     /* start values by bias, of 32 or (from32) of 16 weights */
+} dsm__x64;                                             /* 112 bytes */
+#define DSM__K_WHERE(field) ((int)(offsetof(dsm__x64, field) / 4))
+
+/* ---- what a pass exports ---- */
+typedef struct dsm__k_scratch { uint8_t *w; float *s, *m, *sums, *spare; } dsm__k_scratch; /* unpacked rows, scales, minima; sums of a tile, of an overlapping panel */
+DSM__FN size_t dsm__k_scratch_bytes(void) { return (size_t)DSM__K_CUT * DSM__K_PANEL * 3 / 2 + 1024 + (size_t)DSM__K_BATCH * DSM__K_PANEL * 4; } /* of one worker */
+DSM__FN dsm__k_scratch dsm__k_scratch_at(void *memory) { /* aligned to 64 */
+    dsm__k_scratch k; k.w = (uint8_t *)memory; k.s = (float *)(void *)(k.w + DSM__K_CUT * DSM__K_PANEL); k.m = k.s + DSM__K_CUT / 16 * DSM__K_PANEL;
+    k.sums = k.m + DSM__K_CUT / 16 * DSM__K_PANEL; k.spare = k.sums + 256; return k;
+}
+typedef struct dsm__k_fetch { const uint8_t *p, *end; size_t run, stride; int per; } dsm__k_fetch; /* what a tile prefetches: runs of lines */
+typedef void dsm__k_matvec(const uint8_t *w, size_t stride, int len, const dsm__x64 *x, long ldx, int tokens, float *y, long ldy,
+                           int rows, const uint8_t *next);
+typedef void dsm__k_unpack(const uint8_t *w, size_t stride, int len, dsm__k_scratch to);
+typedef void dsm__k_tile(dsm__k_scratch w, const dsm__x64 *x, long ldx, int tokens, float *y, long ldy, int add, int len, dsm__k_fetch *pf, int from);
+
+/* The functions of a level that are not products of formats: X(result, name, arguments). Lanes are independent or the order is the contract's stripes, so
+   every level gives the same bits. */
+#define DSM__K_FUNCTIONS(X) \
+    X(int, quantize, (const float *x, int len, dsm__x64 *out)) /* 0: NaN or infinity */ \
+    /* float half: add here */
+typedef struct dsm__kernels {
+    const char *isa;
+    int rows, tokens, tile_rows, tile_tokens;           /* of a mat-vec panel; of a tile */
+    const struct dsm__kernels *narrower;                /* does what is too few rows for this one */
+    struct { dsm__k_matvec *matvec; dsm__k_unpack *unpack; dsm__k_tile *tile; int from; } f[DSM__FMT_COUNT]; /* matvec may be NULL; from: where start values are */
+#define DSM__X(result, name, arguments) result (*name) arguments;
+    DSM__K_FUNCTIONS(DSM__X)
+#undef DSM__X
+} dsm__kernels;
+
+#define DSM__CAT_(a, b) a##_##b
+#define DSM__CAT(a, b) DSM__CAT_(a, b)
+#define DSM__STR_(a) #a
+#define DSM__STR(a) DSM__STR_(a)
+#if defined(__clang__)
+#define DSM__KEEP (void)0
+#define DSM__DONE(v) __asm__ volatile("" : "+w"(v))     /* clang on ARM: v is computed before what follows; it would start everything at once, and spill */
+#else
+#define DSM__DONE(v) (void)0
+#define DSM__KEEP __asm__ volatile("" ::: "memory")     /* gcc: memory operations stay on their side. It gathers prefetches into bursts, and spills */
+#endif
+#if defined(__x86_64__) && !DSMOE_SCALAR_ONLY
+#include <immintrin.h>
+#elif defined(__aarch64__) && !DSMOE_SCALAR_ONLY
+#include <arm_neon.h>
+#endif
+#endif /* DSMOE_IMPLEMENTED */
+#endif /* DSMOE_IMPLEMENTATION: the room goes on below its pass */
+
+#ifdef DSM__PASS /* ============================================= kern, once per pass ============================================= */
+/* A pass is this file, included by itself, with
+     DSM__PASS    its name; the suffix of everything it defines
+     DSM__ATTR    its target attribute, or nothing
+     DSM__BITS    its words: 0 plain C, 128 NEON, 256 AVX2, 512 AVX-512
+     DSM__DOT     1: there is an instruction for sums of four byte products (2: its AVX-VNNI spelling)
+     DSM__FLOATS  the pass whose float functions it has: itself, or one with the same registers
+   Nothing inline is shared between passes: gcc before 14 cannot inline across target attributes. Data may be shared. The short names below
+   are the user's again at the end. */
+_Pragma("push_macro(\"K\")") _Pragma("push_macro(\"FN\")") _Pragma("push_macro(\"OUT\")") _Pragma("push_macro(\"UNROLL\")") _Pragma("push_macro(\"ROWS\")")
+_Pragma("push_macro(\"Chunk\")") _Pragma("push_macro(\"Sink\")") _Pragma("push_macro(\"Sums\")") _Pragma("push_macro(\"Chain\")") _Pragma("push_macro(\"Ints\")")
+_Pragma("push_macro(\"Reals\")") _Pragma("push_macro(\"Act\")") _Pragma("push_macro(\"FORMAT\")") _Pragma("push_macro(\"take\")") _Pragma("push_macro(\"head\")")
+_Pragma("push_macro(\"takeh\")") _Pragma("push_macro(\"takee\")") _Pragma("push_macro(\"spread\")") _Pragma("push_macro(\"bits\")") _Pragma("push_macro(\"join\")")
+_Pragma("push_macro(\"look\")") _Pragma("push_macro(\"sgn\")") _Pragma("push_macro(\"plus\")") _Pragma("push_macro(\"sum1\")") _Pragma("push_macro(\"sum2\")")
+_Pragma("push_macro(\"scale\")") _Pragma("push_macro(\"least\")") _Pragma("push_macro(\"step\")")
+#undef K
+#undef FN
+#undef OUT
+#undef UNROLL
+#undef ROWS
+#undef Chunk
+#undef Sink
+#undef Sums
+#undef Chain
+#undef Ints
+#undef Reals
+#undef Act
+#undef FORMAT
+#undef take
+#undef head
+#undef takeh
+#undef takee
+#undef spread
+#undef bits
+#undef join
+#undef look
+#undef sgn
+#undef plus
+#undef sum1
+#undef sum2
+#undef scale
+#undef least
+#undef step
+#define K(name) DSM__CAT(dsm__k_##name, DSM__PASS)
+#define FN DSM__ATTR static inline __attribute__((always_inline, unused))
+#define OUT DSM__ATTR static __attribute__((noinline, unused))
+#define Chunk K(Chunk)
+#define Sink K(Sink)
+#define Sums K(Sums)
+#define Chain K(Chain)
+#define FORMAT dsm__fmts[f]
+/* Where an unpacker stands, and where its results go. n = 0: an unpacked tile (w, s, m); n = 1 .. 4: the products with that many tokens. */
+#define DSM__SINK struct { const uint8_t *row[DSM__CURSORS]; size_t stride; const uint8_t *ahead; const dsm__x64 *x; long ldx; \
+                      Reals p[4], acc[4]; Chain chain[4]; uint8_t *w; float *s, *m; }
+
+/* ---------------------------------------------------------- words: plain C ---------------------------------------------------------- */
+#if DSM__BITS == 0
+#define UNROLL
+#define ROWS 1
+#define DSM__CURSORS 1
+#define DSM__PANEL 1         /* row vectors of a tile */
+#define DSM__LANES 0         /* a tile reads scratch by lanes (1), or as a mat-vec reads the file (0) */
+#define Ints uint32_t
+#define Reals float
+typedef struct { int8_t v[16]; } Chunk;
+typedef int Chain;
+typedef DSM__SINK Sink;
+FN Reals K(fset)(float a) { return a; }
+FN Reals K(fld)(const float *p) { return *p; }
+FN void K(fst)(float *p, Reals a) { *p = a; }
+FN Reals K(fmul)(Reals a, Reals b) { return a * b; }
+FN Reals K(fsub)(Reals a, Reals b) { return a - b; }
+FN Reals K(fma)(Reals a, Reals b, Reals c) { return fmaf(a, b, c); }
+FN Reals K(real)(Ints a) { return (float)((int32_t)a - DSM__MAGIC); }
+FN Reals K(half)(Ints h) { return dsm__num_half((uint16_t)h); }
+FN Ints K(field)(Ints a, const int at, const int n, const int to) { return (to > at ? a << (to - at) : a >> (at - to)) & 0x01010101u * (((1u << n) - 1) << to); }
+FN Reals K(lohalf)(Ints a) { return K(half)(a & 0xffff); }
+FN Reals K(hihalf)(Ints a) { return K(half)(a >> 16); }
+FN Reals K(ubyte)(Ints a, const int i) { return (float)(a >> 8 * i & 255); }
+FN Reals K(sbyte)(Ints a, const int i) { return (float)(int8_t)(a >> 8 * i & 255); }
+FN Chunk K(take)(const Sink *k, const int at) { Chunk c; memcpy(c.v, k->row[0] + at, 16); return c; }
+FN void K(head)(const Sink *k, const int at, Ints *h) { memcpy(h, k->row[0] + at, 16); }
+FN Reals K(takeh)(const Sink *k, const int at) { uint16_t h; memcpy(&h, k->row[0] + at, 2); return K(half)(h); }
+FN Reals K(takee)(const Sink *k, const int at) { const uint8_t u = k->row[0][at]; return u < 96 ? 0 : dsm__num_bits((uint32_t)u << 23) * .5f; }
+FN Chunk K(spread)(const Sink *k, const int at) { Chunk c; for (int i = 0; i < 16; i++) c.v[i] = (int8_t)(k->row[0][at + i / 8] >> i % 8 & 1); return c; }
+FN Ints K(splice)(Ints a, Ints b) { return a >> 16 | b << 16; }
+FN Chunk K(bits)(Chunk c, const int at, const int n) { for (int i = 0; i < 16; i++) c.v[i] = (int8_t)((uint8_t)c.v[i] >> at & ((1 << n) - 1)); return c; }
+FN Chunk K(join)(Chunk c, const int at, const int n, Chunk e, const int eat, const int en) {
+    Chunk a = K(bits)(c, at, n), b = K(bits)(e, eat, en); for (int i = 0; i < 16; i++) a.v[i] = (int8_t)(a.v[i] | b.v[i] << n); return a; }
+FN Chunk K(look)(Chunk c, const int8_t *t) { for (int i = 0; i < 16; i++) c.v[i] = t[c.v[i]]; return c; }
+FN Chunk K(sgn)(Chunk c) { return c; }
+FN Chunk K(plus)(Chunk c, const int a) { for (int i = 0; i < 16; i++) c.v[i] = (int8_t)(c.v[i] + a); return c; }
+FN void K(put)(uint8_t *p, Chunk c, const int f) { (void)f; memcpy(p, c.v, 16); }
+FN Chunk K(get)(const uint8_t *p) { Chunk c; memcpy(c.v, p, 16); return c; }
+FN Reals K(sum)(Chain *z, const int go, const Chunk *c, const int n, const int8_t *x, const int32_t *from, const int f) {
+    int32_t s = *from; (void)f; (void)z; (void)go; for (int i = 0; i < n; i++) for (int j = 0; j < 16; j++) s += c[i].v[j] * x[16 * i + j];
+    return K(real)((Ints)s); }
+FN int K(sum16)(const int8_t *q) { int s = 0; for (int i = 0; i < 16; i++) s += q[i]; return s; }
+FN void K(round)(const float *x, float up, int8_t *q) { for (int i = 0; i < 16; i++) q[i] = (int8_t)(uint8_t)dsm__num_as_bits(x[i] * up + 12582912.f); }
+FN uint32_t K(top)(const float *x, int n) { uint32_t top = 0; for (int i = 0; i < n; i++) { uint32_t a = dsm__num_as_bits(x[i]) & 0x7fffffffu; if (a > top) top = a; } return top; }
+#define DSM__PREFETCH(p) (void)(p)
+#define DSM__AHEAD 0
+#define DSM__TOKENS 1
+
+/* ------------------------------------------------- words: AVX2, 256-bit VNNI, AVX-512 VNNI ------------------------------------------------- */
+#elif DSM__BITS >= 256
+#define UNROLL _Pragma("GCC unroll 32")
+#if DSM__BITS == 512
+#define ROWS 16
+#define DSM__TOKENS 6        /* of a tile: with DSM__PANEL = 2 it has 12 sums, which with 12 partial floats fill the registers */
+#define Ints __m512i
+#define Reals __m512
+#define DSM__U32 __v16su
+#define DSM__MM(op) _mm512_##op
+#define DSM__SI(op) _mm512_##op##_si512
+#define DSM__REALS(a) _mm512_castsi512_ps(a)
+#else
+#define ROWS 8
+#define DSM__TOKENS 4
+#define Ints __m256i
+#define Reals __m256
+#define DSM__U32 __v8su
+#define DSM__MM(op) _mm256_##op
+#define DSM__SI(op) _mm256_##op##_si256
+#define DSM__REALS(a) _mm256_castsi256_ps(a)
+#endif
+#define DSM__CURSORS 1
+#define DSM__PANEL 2
+#define DSM__LANES 1
+typedef struct { Ints v[4]; } Chunk;
+typedef int Chain;
+typedef DSM__SINK Sink;
+FN Reals K(fset)(float a) { return DSM__MM(set1_ps)(a); }
+FN Reals K(fld)(const float *p) { return DSM__MM(loadu_ps)(p); }
+FN void K(fst)(float *p, Reals a) { DSM__MM(storeu_ps)(p, a); }
+FN Reals K(fmul)(Reals a, Reals b) { return DSM__MM(mul_ps)(a, b); }
+FN Reals K(fsub)(Reals a, Reals b) { return DSM__MM(sub_ps)(a, b); }
+FN Reals K(fma)(Reals a, Reals b, Reals c) { return DSM__MM(fmadd_ps)(a, b, c); }
+FN Reals K(real)(Ints a) { return DSM__MM(sub_ps)(DSM__REALS(a), DSM__MM(set1_ps)(12582912.f)); }
+FN Ints K(set4)(const void *p) { int32_t a; memcpy(&a, p, 4); return DSM__MM(set1_epi32)(a); }
+FN Ints K(all)(int a) { return DSM__MM(set1_epi8)((char)a); }
+FN __m128i K(ld16)(const uint8_t *p) { return _mm_loadu_si128((const __m128i *)(const void *)p); }
+FN __m128i K(h8)(const uint8_t *p, size_t s) { /* 16 bits of each of 8 rows */
+    __m128i a = _mm_setzero_si128(); uint16_t t;
+#define DSM__H(i) memcpy(&t, p + (size_t)i * s, 2); a = _mm_insert_epi16(a, t, i);
+    DSM__H(0) DSM__H(1) DSM__H(2) DSM__H(3) DSM__H(4) DSM__H(5) DSM__H(6) DSM__H(7)
+#undef DSM__H
+    return a; }
+#if DSM__BITS == 512
+FN Ints K(row4)(const uint8_t *p, size_t s) { /* 16 bytes of every fourth row */
+    Ints a = _mm512_castsi128_si512(K(ld16)(p)); a = _mm512_inserti32x4(a, K(ld16)(p + 4 * s), 1);
+    a = _mm512_inserti32x4(a, K(ld16)(p + 8 * s), 2); return _mm512_inserti32x4(a, K(ld16)(p + 12 * s), 3); }
+FN __m256i K(h)(const Sink *k, const int at) {
+    const uint8_t *p = k->row[0] + at; return _mm256_inserti128_si256(_mm256_castsi128_si256(K(h8)(p, k->stride)), K(h8)(p + 8 * k->stride, k->stride), 1); }
+FN Reals K(lohalf)(Ints a) { return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(a)); }
+FN Ints K(table)(const int8_t *t) { return _mm512_broadcast_i32x4(K(ld16)((const uint8_t *)t)); }
+#else
+FN Ints K(row4)(const uint8_t *p, size_t s) { return _mm256_inserti128_si256(_mm256_castsi128_si256(K(ld16)(p)), K(ld16)(p + 4 * s), 1); }
+FN __m128i K(h)(const Sink *k, const int at) { return K(h8)(k->row[0] + at, k->stride); }
+FN Reals K(lohalf)(Ints a) {
+    a = _mm256_and_si256(a, _mm256_set1_epi32(0xffff)); a = _mm256_packus_epi32(a, a);
+    return _mm256_cvtph_ps(_mm256_castsi256_si128(_mm256_permute4x64_epi64(a, 8))); }
+FN Ints K(table)(const int8_t *t) { return _mm256_broadcastsi128_si256(K(ld16)((const uint8_t *)t)); }
+#endif
+FN Ints K(shr)(Ints a, const int n) { return n < 0 ? (Ints)((DSM__U32)a << -n) : (Ints)((DSM__U32)a >> n); }
+FN Ints K(field)(Ints a, const int at, const int n, const int to) { return DSM__SI(and)(K(shr)(a, at - to), K(all)(((1 << n) - 1) << to)); }
+FN Reals K(hihalf)(Ints a) { return K(lohalf)(K(shr)(a, 16)); }
+FN Reals K(ubyte)(Ints a, const int i) { return DSM__MM(cvtepi32_ps)(DSM__SI(and)(K(shr)(a, 8 * i), DSM__MM(set1_epi32)(255))); }
+FN Reals K(sbyte)(Ints a, const int i) { return DSM__MM(cvtepi32_ps)(DSM__MM(srai_epi32)(K(shr)(a, 8 * i - 24), 24)); }
+FN Chunk K(take)(const Sink *k, const int at) { /* the transposition: 16 loads of 16 bytes and 8 unpacks (ROWS 16) */
+    const uint8_t *p = k->row[0] + at; const size_t s = k->stride; Chunk o;
+    Ints a = K(row4)(p, s), b = K(row4)(p + s, s), c = K(row4)(p + 2 * s, s), d = K(row4)(p + 3 * s, s);
+    Ints e = DSM__MM(unpacklo_epi32)(a, b), f = DSM__MM(unpackhi_epi32)(a, b), g = DSM__MM(unpacklo_epi32)(c, d), h = DSM__MM(unpackhi_epi32)(c, d);
+    o.v[0] = DSM__MM(unpacklo_epi64)(e, g); o.v[1] = DSM__MM(unpackhi_epi64)(e, g); o.v[2] = DSM__MM(unpacklo_epi64)(f, h); o.v[3] = DSM__MM(unpackhi_epi64)(f, h);
+    return o; }
+FN void K(head)(const Sink *k, const int at, Ints *h) { Chunk c = K(take)(k, at); UNROLL for (int j = 0; j < 4; j++) h[j] = c.v[j]; }
+FN Reals K(takeh)(const Sink *k, const int at) { return DSM__MM(cvtph_ps)(K(h)(k, at)); }
+FN Ints K(h32)(const Sink *k, const int at) { return DSM__MM(cvtepu16_epi32)(K(h)(k, at)); }
+FN Reals K(takee)(const Sink *k, const int at) { /* reads the byte behind too, which is the block's */
+    const Ints a = DSM__SI(and)(K(h32)(k, at), DSM__MM(set1_epi32)(255)); /* below 96: zero */
+    return DSM__MM(mul_ps)(DSM__REALS(DSM__SI(and)(K(shr)(a, -23), DSM__MM(srai_epi32)(DSM__MM(sub_epi32)(DSM__MM(set1_epi32)(95), a), 31))), DSM__MM(set1_ps)(.5f)); }
+FN Chunk K(spread)(const Sink *k, const int at) { /* bit i of a nibble times 2^7i is bit 8i */
+    const Ints h = K(h32)(k, at); Chunk c;
+    UNROLL for (int j = 0; j < 4; j++)
+        c.v[j] = DSM__SI(and)(DSM__MM(mullo_epi32)(DSM__SI(and)(K(shr)(h, 4 * j), DSM__MM(set1_epi32)(15)), DSM__MM(set1_epi32)(0x204081)), K(all)(1));
+    return c; }
+FN Ints K(splice)(Ints a, Ints b) { return DSM__SI(or)(K(shr)(a, 16), K(shr)(b, -16)); }
+#define DSM__EACH(e) { UNROLL for (int j = 0; j < 4; j++) c.v[j] = (e); return c; }
+FN Chunk K(bits)(Chunk c, const int at, const int n) { DSM__EACH(K(field)(c.v[j], at, n, 0)) }
+FN Chunk K(join)(Chunk c, const int at, const int n, Chunk e, const int eat, const int en) {
+    DSM__EACH(DSM__SI(or)(K(field)(c.v[j], at, n, 0), K(field)(e.v[j], eat, en, n))) }
+FN Chunk K(plus)(Chunk c, const int a) { DSM__EACH(DSM__MM(add_epi8)(c.v[j], K(all)(a))) }
+#if DSM__DOT            /* dpbusd: unsigned weights. Signed bytes get 128 more, which leaves through the start value from128. */
+FN Chunk K(sgn)(Chunk c) { DSM__EACH(DSM__SI(xor)(c.v[j], K(all)(128))) }
+FN Chunk K(look)(Chunk c, const int8_t *t) { const Ints v = DSM__SI(xor)(K(table)(t), K(all)(128)); DSM__EACH(DSM__MM(shuffle_epi8)(v, c.v[j])) }
+#else
+FN Chunk K(sgn)(Chunk c) { return c; }
+FN Chunk K(look)(Chunk c, const int8_t *t) { const Ints v = K(table)(t); DSM__EACH(DSM__MM(shuffle_epi8)(v, c.v[j])) }
+#endif
+FN void K(put)(uint8_t *p, Chunk c, const int f) { (void)f; UNROLL for (int j = 0; j < 4; j++) DSM__SI(store)((Ints *)(void *)(p + 4 * ROWS * j), c.v[j]); }
+/* mac, the heart: c += w[rows][4] . x[4], the i-th of n steps under one scale; c begins at *from. */
+#if DSM__DOT
+#if DSM__BITS == 256 && DSM__DOT == 2
+#define DSM__DOT4 _mm256_dpbusd_avx_epi32
+#else
+#define DSM__DOT4 DSM__MM(dpbusd_epi32)
+#endif
+FN void K(mac)(Ints *c, Ints *h, Ints w, const int8_t *x, const int i, const int n, const int32_t *from, const int f) {
+    (void)h; (void)n; (void)f; *c = DSM__DOT4(i ? *c : K(set4)(from), w, K(set4)(x + i % 4 * 4)); }
+#else /* AVX2: pairs of products in int16 (h), as many of them as provably fit, then int32. Signed weights: |w| * sign(x, w). */
+#define DSM__MOST (32767 / (254 * FORMAT.wmax))    /* pairs that fit */
+#define DSM__FIT(n) (DSM__MOST >= (n) ? (n) : DSM__MOST >= 4 ? 4 : DSM__MOST >= 2 ? 2 : 1)
+FN void K(mac)(Ints *c, Ints *h, Ints w, const int8_t *x, const int i, const int n, const int32_t *from, const int f) {
+    const int g = DSM__FIT(n); Ints a = K(set4)(x + i % 4 * 4);
+    Ints m = FORMAT.bias < 0 ? _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(a, w)) : _mm256_maddubs_epi16(w, a);
+    *h = i % g ? _mm256_add_epi16(*h, m) : m; __asm__("" : "+x"(*h)); /* or gcc rebuilds the sum as a tree and spills it */
+    if (i % g == g - 1) { *c = _mm256_add_epi32(i < g ? K(set4)(from) : *c, _mm256_madd_epi16(*h, _mm256_set1_epi16(1))); __asm__("" : "+x"(*c)); } }
+#endif
+FN Reals K(sum)(Chain *z, const int go, const Chunk *c, const int n, const int8_t *x, const int32_t *from, const int f) {
+#if DSM__DOT && DSM__BITS == 256 /* a chain for each chunk: one of eight would fill the scheduler while it waits */
+    static const int32_t none = 0; Ints s[2], h = K(all)(0); (void)z; (void)go;
+    UNROLL for (int i = 0; i < 4 * n; i++) K(mac)(s + i / 4, &h, c[i / 4].v[i % 4], x + i / 4 * 16, i % 4, 4, i < 4 ? from : &none, f);
+    return K(real)(n == 2 ? DSM__MM(add_epi32)(s[0], s[1]) : s[0]); }
+#else
+    Ints s = K(all)(0), h = s; (void)z; (void)go; UNROLL for (int i = 0; i < 4 * n; i++) K(mac)(&s, &h, c[i / 4].v[i % 4], x + i / 4 * 16, i, 4 * n, from, f);
+    return K(real)(s); }
+#endif
+FN int K(sum16)(const int8_t *q) {
+    const __m128i s = _mm_sad_epu8(_mm_xor_si128(_mm_loadu_si128((const __m128i *)(const void *)q), _mm_set1_epi8((char)128)), _mm_setzero_si128());
+    return _mm_cvtsi128_si32(s) + _mm_extract_epi16(s, 4) - 16 * 128; }
+FN void K(round)(const float *x, float up, int8_t *q) { /* the low byte of 1.5 * 2^23 + n is n */
+    __m128i b;
+#if DSM__BITS == 512
+    b = _mm512_cvtepi32_epi8(_mm512_castps_si512(_mm512_add_ps(_mm512_mul_ps(_mm512_loadu_ps(x), _mm512_set1_ps(up)), _mm512_set1_ps(12582912.f))));
+#else
+    Ints h[2];
+    UNROLL for (int i = 0; i < 2; i++) {
+        h[i] = _mm256_castps_si256(_mm256_add_ps(_mm256_mul_ps(_mm256_loadu_ps(x + 8 * i), _mm256_set1_ps(up)), _mm256_set1_ps(12582912.f)));
+        h[i] = _mm256_and_si256(h[i], _mm256_set1_epi32(255)); }
+    h[0] = _mm256_permute4x64_epi64(_mm256_packus_epi32(h[0], h[1]), 0xd8);
+    b = _mm_packus_epi16(_mm256_castsi256_si128(h[0]), _mm256_extracti128_si256(h[0], 1));
+#endif
+    _mm_storeu_si128((__m128i *)(void *)q, b); }
+FN uint32_t K(top)(const float *x, int n) { /* the largest |x|, as bits; n a multiple of 32 */
+    Ints top = K(all)(0); uint32_t v[ROWS], a = 0;
+    for (int i = 0; i < n; i += ROWS) top = DSM__MM(max_epi32)(top, DSM__SI(and)(DSM__SI(loadu)((const Ints *)(const void *)(x + i)), DSM__MM(set1_epi32)(0x7fffffff)));
+    DSM__SI(storeu)((Ints *)(void *)v, top);
+    for (int i = 0; i < ROWS; i++) if (v[i] > a) a = v[i];
+    return a; }
+#define Act const int8_t *          /* 16 activations, as a tile likes them: broadcast from memory, four at a time */
+FN Act K(act)(const int8_t *p) { return p; }
+FN Ints K(ldw)(const uint8_t *p) { return DSM__SI(load)((const Ints *)(const void *)p); }
+#define DSM__START(x, e, slot) K(from)(x, from, e, f)
+#define DSM__ORDER (void)0
+#define DSM__OPAQUE
+#define DSM__AHEAD 1
+#define DSM__PREFETCH(p) (_mm_prefetch((const char *)(p), _MM_HINT_T0), _mm_prefetch((const char *)(p) + 8192, _MM_HINT_T1))
+
+/* --------------------------------------------------- words: NEON, with and without dotprod --------------------------------------------------- */
+#elif DSM__BITS == 128
+#define UNROLL _Pragma("GCC unroll 32")
+#define ROWS 4
+#define DSM__CURSORS 4
+#define Ints uint32x4_t
+#define Reals float32x4_t
+typedef struct { uint8x16_t v[4]; } Chunk;
+typedef struct { int32x4_t a[4]; float32x4_t last; } Chain;
+typedef DSM__SINK Sink;
+#define DSM__S8(a) vreinterpretq_s8_u8(a)
+FN Reals K(fset)(float a) { return vdupq_n_f32(a); }
+FN Reals K(fld)(const float *p) { return vld1q_f32(p); }
+FN void K(fst)(float *p, Reals a) { vst1q_f32(p, a); }
+FN Reals K(fmul)(Reals a, Reals b) { return vmulq_f32(a, b); }
+FN Reals K(fsub)(Reals a, Reals b) { return vsubq_f32(a, b); }
+FN Reals K(fma)(Reals a, Reals b, Reals c) { return vfmaq_f32(c, a, b); }
+FN Reals K(real)(Ints a) { return vsubq_f32(vreinterpretq_f32_u32(a), vdupq_n_f32(12582912.f)); } /* one slot; scvtf takes two */
+FN Ints K(field)(Ints a, const int at, const int n, const int to) {
+    return (to > at ? a << (to - at) : a >> (at - to)) & vdupq_n_u32(0x01010101u * (((1u << n) - 1) << to)); }
+FN Reals K(lohalf)(Ints a) { return vcvt_f32_f16(vreinterpret_f16_u16(vmovn_u32(a))); }
+FN Reals K(hihalf)(Ints a) { return vcvt_f32_f16(vreinterpret_f16_u16(vshrn_n_u32(a, 16))); }
+FN Reals K(byte)(Ints a, const int i, float less) { /* 0x4B0000xx is 2^23 + xx: a half of an instruction, a trn and a subtraction; ucvtf alone takes two slots */
+    const uint16x8_t w = vreinterpretq_u16_u32(a), h = i % 2 ? w >> 8 : w & vdupq_n_u16(255), m = vdupq_n_u16(0x4B00);
+    return vsubq_f32(vreinterpretq_f32_u16(i < 2 ? vtrn1q_u16(h, m) : vtrn2q_u16(h, m)), vdupq_n_f32(less)); }
+FN Reals K(ubyte)(Ints a, const int i) { return K(byte)(a, i, 8388608.f); }
+FN Reals K(sbyte)(Ints a, const int i) { return K(byte)(a ^ vdupq_n_u32(0x80808080u), i, 8388736.f); }
+FN Chunk K(take)(const Sink *k, const int at) { Chunk c; UNROLL for (int r = 0; r < 4; r++) c.v[r] = vld1q_u8(k->row[r] + at); return c; }
+FN void K(head)(const Sink *k, const int at, Ints *h) {
+#define DSM__LD(r) vreinterpretq_u32_u8(vld1q_u8(k->row[r] + at))
+#define DSM__ZIP(i, a, b) vreinterpretq_u32_u64(vtrn##i##q_u64(vreinterpretq_u64_u32(a), vreinterpretq_u64_u32(b)))
+    uint32x4_t a = vtrn1q_u32(DSM__LD(0), DSM__LD(1)), b = vtrn2q_u32(DSM__LD(0), DSM__LD(1)), c = vtrn1q_u32(DSM__LD(2), DSM__LD(3)), d = vtrn2q_u32(DSM__LD(2), DSM__LD(3));
+    h[0] = DSM__ZIP(1, a, c); h[1] = DSM__ZIP(1, b, d); h[2] = DSM__ZIP(2, a, c); h[3] = DSM__ZIP(2, b, d); }
+#undef DSM__LD
+#undef DSM__ZIP
+FN uint64_t K(u16)(const uint8_t *p) { uint16_t h; uint64_t a; memcpy(&h, p, 2); a = h; __asm__("" : "+r"(a)); return a; }
+FN Reals K(takeh)(const Sink *k, const int at) { /* through the integer pipes, which are idle; lane loads (clang's idea, hence the asm) cost vector slots */
+#define DSM__H(r) K(u16)(k->row[r] + at) << 16 * r
+    return vcvt_f32_f16(vreinterpret_f16_u64(vcreate_u64(DSM__H(0) | DSM__H(1) | DSM__H(2) | DSM__H(3)))); }
+#undef DSM__H
+FN Reals K(takee)(const Sink *k, const int at) {
+#define DSM__E(r) (uint64_t)(k->row[r][at] < 96 ? 0 : k->row[r][at])
+    return vmulq_n_f32(vreinterpretq_f32_u64(vcombine_u64(vcreate_u64(DSM__E(0) << 23 | DSM__E(1) << 55), vcreate_u64(DSM__E(2) << 23 | DSM__E(3) << 55))), .5f); }
+#undef DSM__E
+#define DSM__EACH(e) { UNROLL for (int r = 0; r < 4; r++) c.v[r] = (e); return c; }
+FN Chunk K(bits)(Chunk c, const int at, const int n) {
+    const uint8x16_t m = vdupq_n_u8((uint8_t)((1 << n) - 1)); DSM__EACH(at == 0 ? c.v[r] & m : at + n == 8 ? c.v[r] >> at : c.v[r] >> at & m) }
+FN uint8x16_t K(shr)(uint8x16_t a, const int n) { return n < 0 ? a << -n : n ? a >> n : a; }
+FN Chunk K(join)(Chunk c, const int at, const int n, Chunk e, const int eat, const int en) { /* n = 4: insert and accumulate merge while they shift */
+    const uint8x16_t m = vdupq_n_u8((uint8_t)((1 << (n + en)) - 1)), t = vdupq_n_u8((uint8_t)(((1 << en) - 1) << n));
+    if (n == 4 && at == 0) DSM__EACH(vsliq_n_u8(c.v[r], K(shr)(e.v[r], eat), 4) & m)
+    if (n == 4 && at == 4) DSM__EACH(vsraq_n_u8(K(shr)(e.v[r], eat - 4) & t, c.v[r], 4))
+    DSM__EACH((c.v[r] >> at & (m ^ t)) | (K(shr)(e.v[r], eat - n) & t)) }
+FN Chunk K(look)(Chunk c, const int8_t *t) { const uint8x16_t v = vld1q_u8((const uint8_t *)t); DSM__EACH(vqtbl1q_u8(v, c.v[r])) }
+FN Chunk K(sgn)(Chunk c) { return c; }
+FN Chunk K(plus)(Chunk c, const int a) { const uint8x16_t v = vdupq_n_u8((uint8_t)a); DSM__EACH(vaddq_u8(c.v[r], v)) }
+FN Chunk K(spread)(const Sink *k, const int at) {
+    static const uint8_t bit[16] = { 1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128 }; const uint8x16_t m = vld1q_u8(bit); Chunk c;
+    UNROLL for (int r = 0; r < 4; r++)
+        c.v[r] = vandq_u8(vtstq_u8(vcombine_u8(vdup_n_u8(k->row[r][at]), vdup_n_u8(k->row[r][at + 1])), m), vdupq_n_u8(1));
+    return c; }
+FN Ints K(splice)(Ints a, Ints b) { return vsliq_n_u32(vshrq_n_u32(a, 16), b, 16); }
+FN int K(sum16)(const int8_t *q) { return vaddlvq_s8(vld1q_s8(q)); }
+FN void K(round)(const float *x, float up, int8_t *q) { /* the low byte of 1.5 * 2^23 + n is n */
+#define DSM__H(i) vmovn_u32(vreinterpretq_u32_f32(vaddq_f32(vmulq_f32(vld1q_f32(x + 4 * (i)), vdupq_n_f32(up)), vdupq_n_f32(12582912.f))))
+    vst1q_s8(q, vreinterpretq_s8_u8(vcombine_u8(vmovn_u16(vcombine_u16(DSM__H(0), DSM__H(1))), vmovn_u16(vcombine_u16(DSM__H(2), DSM__H(3)))))); }
+#undef DSM__H
+FN uint32_t K(top)(const float *x, int n) { /* the largest |x|, as bits; n a multiple of 32 */
+    uint32x4_t top = vdupq_n_u32(0);
+    for (int i = 0; i < n; i += 4) top = vmaxq_u32(top, vandq_u32(vreinterpretq_u32_f32(vld1q_f32(x + i)), vdupq_n_u32(0x7fffffffu)));
+    return vmaxvq_u32(top); }
+FN Ints K(tree)(const int32x4_t *a) { return vreinterpretq_u32_s32(vpaddq_s32(vpaddq_s32(a[0], a[1]), vpaddq_s32(a[2], a[3]))); }
+#if DSM__DOT
+#define DSM__PANEL 2
+#define DSM__TOKENS 4
+#define DSM__LANES 1
+/* A start value is loaded where it is needed, once per row: the load pipes are idle, a move would cost a vector slot. Where no bias has to leave, the
+   sums of a record run on (go), and a sum is the difference to the last total: conversion and difference are one subtraction. */
+#define DSM__FROM1(i) __asm__("ldr %s0, %1" : "=w"(z->a[i]) : "m"(*from), "i"(i));
+FN Reals K(sum)(Chain *z, const int go, const Chunk *c, const int n, const int8_t *x, const int32_t *from, const int f) {
+    Reals t, last = z->last; (void)f;
+    if (!go) { DSM__FROM1(0) DSM__FROM1(1) DSM__FROM1(2) DSM__FROM1(3) last = vdupq_n_f32(12582912.f); }
+    UNROLL for (int i = 0; i < n; i++) {
+        const int8x16_t v = vld1q_s8(x + 16 * i); UNROLL for (int r = 0; r < 4; r++) z->a[r] = vdotq_s32(z->a[r], DSM__S8(c[i].v[r]), v); }
+    t = vreinterpretq_f32_u32(K(tree)(z->a)); z->last = t;
+    return vsubq_f32(t, last); }
+#undef DSM__FROM1
+FN void K(put)(uint8_t *p, Chunk c, const int f) { /* rows interleaved by four bytes, and signed: a tile starts at MAGIC for every format */
+    uint32x4x4_t t; const uint8x16_t b = vdupq_n_u8((uint8_t)(FORMAT.bias > 0 ? FORMAT.bias : 0));
+    UNROLL for (int r = 0; r < 4; r++) t.val[r] = vreinterpretq_u32_u8(c.v[r] - b);
+    vst4q_u32((uint32_t *)(void *)p, t); }
+#define Act int8x16_t
+FN Act K(act)(const int8_t *p) { return vld1q_s8(p); }
+FN Ints K(ldw)(const uint8_t *p) { return vreinterpretq_u32_u8(vld1q_u8(p)); }
+FN void K(mac)(Ints *c, Ints *h, Ints w, Act x, const int i, const int n, const int32_t *from, const int f) {
+    int32x4_t s = i ? vreinterpretq_s32_u32(*c) : vld1q_s32(from); const int8x16_t v = vreinterpretq_s8_u32(w); (void)h; (void)n; (void)f;
+    switch (i % 4) {
+        case 0: s = vdotq_laneq_s32(s, v, x, 0); break; case 1: s = vdotq_laneq_s32(s, v, x, 1); break;
+        case 2: s = vdotq_laneq_s32(s, v, x, 2); break; default: s = vdotq_laneq_s32(s, v, x, 3); }
+    *c = vreinterpretq_u32_s32(s); DSM__DONE(*c); }
+#define DSM__M8 DSM__MAGIC, DSM__MAGIC, DSM__MAGIC, DSM__MAGIC, DSM__MAGIC, DSM__MAGIC, DSM__MAGIC, DSM__MAGIC
+static const int32_t K(magic)[4 * DSM__PANEL * DSM__TOKENS] = { DSM__M8, DSM__M8, DSM__M8, DSM__M8 };
+#define DSM__OPAQUE const int32_t *magic = K(magic); __asm__("" : "+r"(magic)); /* eight loads, not eight moves of a known value */
+#define DSM__START(x, e, slot) (magic + 4 * (slot))
+#define DSM__ORDER __asm__ volatile("" ::: "memory") /* compilers would fetch the tile ahead, and spill */
+#else
+#define DSM__PANEL 1
+#define DSM__TOKENS 4
+#define DSM__LANES 0
+/* Eight products an instruction, summed in int16 lanes and by pairs as far as they provably fit, then in int32. */
+#define DSM__FITS(products) ((products) * 127 * FORMAT.wmax <= 32767)
+#define DSM__LO(a) vget_low_s8(DSM__S8(a))
+FN int16x8_t K(mul2)(uint8x16_t w, int8x16_t x) { return vmlal_high_s8(vmull_s8(DSM__LO(w), vget_low_s8(x)), DSM__S8(w), x); }
+FN Reals K(sum)(Chain *z, const int go, const Chunk *c, const int n, const int8_t *x, const int32_t *from, const int f) {
+    int16x8_t a[4]; int32x4_t b[4], s = vld1q_dup_s32(from); (void)z; (void)go;
+    UNROLL for (int r = 0; r < 4; r++) {
+        const int8x16_t v = vld1q_s8(x), u = vld1q_s8(x + 16 * (n - 1));
+        if (n == 2 && DSM__FITS(4)) a[r] = vmlal_high_s8(vmlal_s8(K(mul2)(c[0].v[r], v), DSM__LO(c[1].v[r]), vget_low_s8(u)), DSM__S8(c[1].v[r]), u);
+        else a[r] = K(mul2)(c[0].v[r], v);
+        if (!DSM__FITS(4 * n)) { b[r] = vpaddlq_s16(a[r]); if (n == 2) b[r] = vpadalq_s16(b[r], K(mul2)(c[1].v[r], u)); } }
+    if (DSM__FITS(8 * n)) s = vpadalq_s16(s, vpaddq_s16(vpaddq_s16(a[0], a[1]), vpaddq_s16(a[2], a[3])));
+    else if (DSM__FITS(4 * n)) s = s + vpaddq_s32(vpaddlq_s16(vpaddq_s16(a[0], a[1])), vpaddlq_s16(vpaddq_s16(a[2], a[3])));
+    else s = s + vreinterpretq_s32_u32(K(tree)(b));
+    Reals t = K(real)(vreinterpretq_u32_s32(s)); if (FORMAT.unit > 32) DSM__DONE(t);
+    return t; }
+FN void K(put)(uint8_t *p, Chunk c, const int f) { (void)f; UNROLL for (int r = 0; r < 4; r++) vst1q_u8(p + 16 * r, c.v[r]); }
+FN Chunk K(get)(const uint8_t *p) { Chunk c; UNROLL for (int r = 0; r < 4; r++) c.v[r] = vld1q_u8(p + 16 * r); return c; }
+#endif
+#define DSM__AHEAD 1
+#define DSM__PREFETCH(p) __builtin_prefetch(p)
+#endif
+
+/* ------------------------------------------------------- the two sinks, in words ------------------------------------------------------- */
+/* e: the element at which a weight group begins, counted from the unpacker's first; n, f, e are constants wherever these are inlined */
+typedef struct { Reals v[4]; } Sums;
+/* Where a format's start values are in an activation record, as an index of int32; a tile gets the index, as formats share it. */
+#if DSM__BITS >= 256 && DSM__DOT
+#define DSM__SIGNED DSM__K_WHERE(from128)
+#else
+#define DSM__SIGNED DSM__K_WHERE(from0)
+#endif
+#define DSM__FROM(width, bias) ((bias) < 0 ? DSM__SIGNED : (bias) == 8 ? DSM__K_WHERE(from8) : (bias) == 32 ? DSM__K_WHERE(from32) : DSM__K_WHERE(from0))
+FN const int32_t *K(from)(const dsm__x64 *x, const int from, const int e, const int f) {
+    return (const int32_t *)(const void *)x + from + (from == DSM__K_WHERE(from0) ? 0 : e % 64 / FORMAT.width); }
+#define DSM__STEP (FORMAT.unit == 32 ? 64 : 128)     /* weights after which the cursors move */
+/* Every chunk prefetches its like one panel ahead, in address order: a step there is so many lines, divided evenly. A few lines at a time,
+   never a burst, and DSM__KEEP so that the compiler makes none. */
+FN void K(ahead)(const Sink *k, const int f, const int e) {
+    const int bytes = FORMAT.bytes * ROWS * DSM__STEP / FORMAT.unit, i = (bytes * e / DSM__STEP + 63) / 64, z = (bytes * (e + 16) / DSM__STEP + 63) / 64;
+    if (DSM__AHEAD) UNROLL for (int l = i; l < z; l++) DSM__PREFETCH(k->ahead + 64 * l);
+    DSM__KEEP; }
+FN Sums K(sums)(Sink *k, const int n, const int f, const int e, const Chunk *c, const int chunks) {
+    Sums s = { { K(fset)(0) } };
+    if (!n) UNROLL for (int i = 0; i < chunks; i++) K(put)(k->w + (e / 16 + i) * DSM__PANEL * 16 * ROWS, c[i], f);
+    UNROLL for (int t = 0; t < n; t++) {
+        const dsm__x64 *x = k->x + t * k->ldx + e / 64;
+        s.v[t] = K(sum)(k->chain + t, FORMAT.bias <= 0 && e % 64, c, chunks, x->q + e % 64, K(from)(x, DSM__FROM(FORMAT.width, FORMAT.bias), e, f), f); }
+    return s; }
+FN Sums K(sum1)(Sink *k, const int n, const int f, const int e, Chunk a) { /* lines in the order of the calls: e = 0, 32, 64, 96, 16, 48, .. */
+    if (n) K(ahead)(k, f, e / 32 % 4 * 16 + e / 16 % 2 * 64);
+    return K(sums)(k, n, f, e, &a, 1); }
+FN Sums K(sum2)(Sink *k, const int n, const int f, const int e, Chunk a, Chunk b) {
+    Chunk c[2]; Sums s; c[0] = a; c[1] = b;
+    if (n) K(ahead)(k, f, e);
+    s = K(sums)(k, n, f, e, c, 2);
+    if (n) K(ahead)(k, f, e + 16);
+    return s; }
+FN void K(close)(Sink *k, const int n, const int e) { UNROLL for (int t = 0; t < n; t++) k->acc[t] = K(fma)(k->p[t], K(fset)(k->x[t * k->ldx + e / 64].dx), k->acc[t]); }
+/* p = fma(S, d, p), where the first of a record is a product: that differs in the sign of a zero at most, which acc cannot see */
+FN void K(scale)(Sink *k, const int n, const int f, const int e, Sums s, Reals d) {
+    if (!n) K(fst)(k->s + e / FORMAT.width * DSM__PANEL * ROWS, d);
+    UNROLL for (int t = 0; t < n; t++) k->p[t] = e % 64 ? K(fma)(s.v[t], d, k->p[t]) : K(fmul)(s.v[t], d);
+    if (!FORMAT.mins && (e + FORMAT.width) % 64 == 0) K(close)(k, n, e); }
+FN float K(least_sum)(const dsm__x64 *x, const int e, const int f) { /* X; over 16 weights it is in a start value: 1.5 * 2^23 - 32 X */
+    return FORMAT.width == 32 ? x->sum[e / 32] : (float)(DSM__MAGIC - x->from32[e / 16]) * .03125f; }
+FN void K(least)(Sink *k, const int n, const int f, const int e, Reals m) {
+    if (!n) K(fst)(k->m + e / FORMAT.width * DSM__PANEL * ROWS, m);
+    UNROLL for (int t = 0; t < n; t++) k->p[t] = K(fma)(K(fset)(K(least_sum)(k->x + t * k->ldx + e / 64, e % 64, f)), m, k->p[t]);
+    if ((e + FORMAT.width) % 64 == 0) K(close)(k, n, e); }
+
+FN int K(two)(void) { int n = 2; __asm__("" : "+r"(n)); return n; } /* compilers would unroll it and spill */
+FN void K(step)(Sink *k, const int n, const int f) {
+    if (n) { k->x += DSM__STEP / 64; k->ahead += FORMAT.bytes * ROWS * DSM__STEP / FORMAT.unit; }
+    else { k->w += DSM__STEP * DSM__PANEL * ROWS; k->s += DSM__STEP / FORMAT.width * DSM__PANEL * ROWS; k->m += DSM__STEP / FORMAT.width * DSM__PANEL * ROWS; } }
+
+/* ------------------------------------------------------- formats: one unpacker each ------------------------------------------------------- */
+#define DSM__UNPACK(name) FN void K(un_##name)(Sink *k, const int n, const int f, const int e)
+#define DSM__HERE (e / 32 * FORMAT.bytes)                    /* of the two blocks of a step, the one this call unpacks */
+#define take(at) K(take)(k, DSM__HERE + (at))                /* 16 bytes at this place of the block, of every row */
+#define head(at, h) K(head)(k, DSM__HERE + (at), h)          /* the same as four Ints: lane = row, Ints j = bytes 4j .. 4j+3 */
+#define takeh(at) K(takeh)(k, DSM__HERE + (at))              /* an f16 of every row */
+#define takee(at) K(takee)(k, DSM__HERE + (at))              /* an E8M0 of every row, halved: 2^(e-128) */
+#define spread(at) K(spread)(k, DSM__HERE + (at))       /* 16 bits of every row, each a byte of 0 or 1 */
+#define bits(c, at, n) K(bits)(c, at, n)                /* a field of n bits of every byte */
+#define join(c, at, n, e, eat, en) K(join)(c, at, n, e, eat, en) /* a field of c with a field of e above it */
+#define look(c, t) K(look)(c, t)                        /* bytes 0 .. 15 through a table of int8 */
+#define sgn(c) K(sgn)(c)                                /* signed bytes, as the pass likes them */
+#define plus(c, a) K(plus)(c, a)                        /* a more in every byte */
+#define sum1(e, a) K(sum1)(k, n, f, e, a)               /* exact sums over the 16 weights from e on */
+#define sum2(e, a, b) K(sum2)(k, n, f, e, a, b)         /* over 32 */
+#define scale(e, s, d) K(scale)(k, n, f, e, s, d)       /* p = fma(S, d, p) */
+#define least(e, m) K(least)(k, n, f, e, m)             /* p = fma(X, m, p) */
+#define DSM__HALVES for (int u = 0, two = K(two)(); u < two; u++)  /* super-blocks in steps of 128 weights, a real loop */
+#define step() K(step)(k, n, f)
+
+DSM__UNPACK(Q4_0) { /* f16 d; 16 bytes: low nibbles are weights 0 .. 15, high nibbles 16 .. 31 */
+    Chunk c = take(2);
+    scale(e, sum2(e, bits(c, 0, 4), bits(c, 4, 4)), takeh(0)); }
+
+DSM__UNPACK(Q4_1) { /* f16 d, f16 minimum; nibbles as in Q4_0 */
+    Chunk c = take(4);
+    scale(e, sum2(e, bits(c, 0, 4), bits(c, 4, 4)), takeh(0)); least(e, takeh(2)); }
+
+DSM__UNPACK(Q5_0) { /* f16 d; 32 fifth bits; nibbles as in Q4_0 */
+    Chunk c = take(6);
+    scale(e, sum2(e, sgn(plus(join(c, 0, 4, spread(2), 0, 1), -16)), sgn(plus(join(c, 4, 4, spread(4), 0, 1), -16))), takeh(0)); }
+
+DSM__UNPACK(Q5_1) { /* f16 d, f16 minimum; 32 fifth bits; nibbles */
+    Chunk c = take(8);
+    scale(e, sum2(e, join(c, 0, 4, spread(4), 0, 1), join(c, 4, 4, spread(6), 0, 1)), takeh(0)); least(e, takeh(2)); }
+
+DSM__UNPACK(Q8_0) { /* f16 d; 32 int8 */
+    Chunk a = take(2), b = take(18);
+    scale(e, sum2(e, sgn(a), sgn(b)), takeh(0)); }
+
+DSM__UNPACK(IQ4_NL) { /* as Q4_0, the nibbles index a table */
+    Chunk c = take(2);
+    scale(e, sum2(e, look(bits(c, 0, 4), dsm__fmt_iq4), look(bits(c, 4, 4), dsm__fmt_iq4)), takeh(0)); }
+
+DSM__UNPACK(MXFP4) { /* E8M0 scale; as IQ4_NL */
+    Chunk c = take(1);
+    scale(e, sum2(e, look(bits(c, 0, 4), dsm__fmt_mxfp4), look(bits(c, 4, 4), dsm__fmt_mxfp4)), takee(0)); }
+
+/* head of Q4_K and Q5_K: f16 d, dmin; 8 scales and 8 minima of 6 bits in 12 bytes, taken apart for all rows at once */
+typedef struct { Ints s[2], m[2]; Reals d, dmin; } K(six);
+FN K(six) K(head6)(const Ints *h) {
+    K(six) o;
+    o.s[0] = K(field)(h[1], 0, 6, 0); o.s[1] = K(field)(h[3], 0, 4, 0) | K(field)(h[1], 6, 2, 4);
+    o.m[0] = K(field)(h[2], 0, 6, 0); o.m[1] = K(field)(h[3], 4, 4, 0) | K(field)(h[2], 6, 2, 4);
+    o.d = K(lohalf)(h[0]); o.dmin = K(fmul)(K(hihalf)(h[0]), K(fset)(-1.f));
+    return o; }
+
+DSM__UNPACK(Q4_K) { /* head; 4 x 32 bytes: low nibbles are the even groups of 32, high nibbles the odd ones */
+    Ints h[4]; K(six) o; (void)e; head(0, h); o = K(head6)(h);
+    DSM__HALVES {
+        UNROLL for (int g = 0; g < 4; g += 2) {
+            Chunk a = take(16 + 64 * u + 16 * g), b = take(32 + 64 * u + 16 * g);
+            UNROLL for (int i = 0; i < 2; i++) {
+                scale(32 * (g + i), sum2(32 * (g + i), bits(a, 4 * i, 4), bits(b, 4 * i, 4)), K(fmul)(o.d, K(ubyte)(o.s[0], g + i)));
+                least(32 * (g + i), K(fmul)(o.dmin, K(ubyte)(o.m[0], g + i))); } }
+        o.s[0] = o.s[1]; o.m[0] = o.m[1]; step(); } }
+
+DSM__UNPACK(Q5_K) { /* head; 32 bytes whose bit g is the fifth bit of group g; nibbles as in Q4_K */
+    Ints h[4]; K(six) o; (void)e; head(0, h); o = K(head6)(h);
+    Chunk p = take(16), q = take(32);
+    DSM__HALVES {
+        UNROLL for (int g = 0; g < 4; g += 2) {
+            Chunk a = take(48 + 64 * u + 16 * g), b = take(64 + 64 * u + 16 * g);
+            UNROLL for (int i = 0; i < 2; i++) {
+                scale(32 * (g + i), sum2(32 * (g + i), join(a, 4 * i, 4, p, g + i, 1), join(b, 4 * i, 4, q, g + i, 1)), K(fmul)(o.d, K(ubyte)(o.s[0], g + i)));
+                least(32 * (g + i), K(fmul)(o.dmin, K(ubyte)(o.m[0], g + i))); } }
+        o.s[0] = o.s[1]; o.m[0] = o.m[1]; p = bits(p, 4, 4); q = bits(q, 4, 4); step(); } }
+
+DSM__UNPACK(Q6_K) { /* 128 bytes of low nibbles, 64 of high bit pairs, 16 int8 scales, f16 d. Byte columns carry four groups: sums first, scales in order */
+    Ints h[4]; (void)e; head(192, h); Reals d = takeh(208);
+    DSM__HALVES {
+        Sums s[8];
+        UNROLL for (int l = 0; l < 2; l++) {
+            Chunk a = take(64 * u + 16 * l), c = take(128 + 32 * u + 16 * l), b = take(64 * u + 32 + 16 * l);
+            UNROLL for (int g = 0; g < 4; g++) s[2 * g + l] = sum1(32 * g + 16 * l, join(g % 2 ? b : a, g / 2 * 4, 4, c, 2 * g, 2)); }
+        UNROLL for (int z = 0; z < 8; z++) scale(16 * z, s[z], K(fmul)(d, K(sbyte)(h[z / 4], z % 4)));
+        h[0] = h[2]; h[1] = h[3]; step(); } }
+
+DSM__UNPACK(Q2_K) { /* 16 bytes: a scale and a minimum of 4 bits for 16 weights; 64 of bit pairs, a byte column carries four groups; f16 d, dmin */
+    Ints h[4]; (void)e; head(0, h); Reals d = takeh(80), dmin = K(fmul)(takeh(82), K(fset)(-1.f));
+    DSM__HALVES {
+        Chunk c[2]; c[0] = take(16 + 32 * u); c[1] = take(32 + 32 * u);
+        UNROLL for (int z = 0; z < 8; z++) {
+            scale(16 * z, sum1(16 * z, bits(c[z % 2], z / 2 * 2, 2)), K(fmul)(d, K(ubyte)(K(field)(h[z / 4], 0, 4, 0), z % 4)));
+            least(16 * z, K(fmul)(dmin, K(ubyte)(K(field)(h[z / 4], 4, 4, 0), z % 4))); }
+        h[0] = h[2]; h[1] = h[3]; step(); } }
+
+DSM__UNPACK(Q3_K) { /* 32 bytes of third bits, bit g for group g of 32; 64 of bit pairs as in Q2_K; 16 scales of 6 bits in 12 bytes; f16 d. The weight is
+                       (pair | bit << 2) - 4; 28 more, and it shares Q6_K's tile */
+    Ints h[4], s[4]; Reals d; Chunk p = take(0), q = take(16); (void)e;
+    head(94, h); d = K(hihalf)(h[3]); /* from 94, as a head at 96 would end behind the block */
+    for (int i = 0; i < 3; i++) h[i] = K(splice)(h[i], h[i + 1]);
+    s[0] = K(field)(h[0], 0, 4, 0) | K(field)(h[2], 0, 2, 4); s[1] = K(field)(h[1], 0, 4, 0) | K(field)(h[2], 2, 2, 4);
+    s[2] = K(field)(h[0], 4, 4, 0) | K(field)(h[2], 4, 2, 4); s[3] = K(field)(h[1], 4, 4, 0) | K(field)(h[2], 6, 2, 4);
+    DSM__HALVES {
+        Chunk c[2]; c[0] = take(32 + 32 * u); c[1] = take(48 + 32 * u);
+        UNROLL for (int z = 0; z < 8; z++)
+            scale(16 * z, sum1(16 * z, plus(join(c[z % 2], z / 2 * 2, 2, z % 2 ? q : p, z / 2, 1), 28)),
+                  K(fmul)(d, K(fsub)(K(ubyte)(s[z / 4], z % 4), K(fset)(32.f))));
+        s[0] = s[2]; s[1] = s[3]; p = bits(p, 4, 4); q = bits(q, 4, 4); step(); } }
+
+DSM__UNPACK(IQ4_XS) { /* f16 d; 8 scales of 6 bits, the high pairs in 2 bytes, the low nibbles in 4; 8 x 16 bytes as in IQ4_NL */
+    Ints h[4], low[2]; Reals d, s[8]; (void)e; head(0, h); d = K(lohalf)(h[0]); low[0] = K(field)(h[1], 0, 4, 0); low[1] = K(field)(h[1], 4, 4, 0);
+    UNROLL for (int g = 0; g < 8; g++)
+        s[g] = K(fmul)(d, K(fsub)(K(ubyte)(low[g % 2], g / 2), K(fsub)(K(fset)(32.f), K(ubyte)(K(field)(h[0], g % 4 * 2, 2, 4), 2 + g / 4))));
+    DSM__HALVES {
+        UNROLL for (int g = 0; g < 4; g++) {
+            Chunk c = take(8 + 64 * u + 16 * g);
+            scale(32 * g, sum2(32 * g, look(bits(c, 0, 4), dsm__fmt_iq4), look(bits(c, 4, 4), dsm__fmt_iq4)), s[g]); }
+        UNROLL for (int g = 0; g < 4; g++) s[g] = s[g + 4];
+        step(); } }
+
+/* ---------------------------------------------------- drivers: one per shape ---------------------------------------------------- */
+FN void K(start)(Sink *k, const uint8_t *w, size_t stride) { k->stride = stride; UNROLL for (int i = 0; i < DSM__CURSORS; i++) k->row[i] = w + (size_t)i * stride; }
+FN void K(next)(Sink *k, const int bytes) { UNROLL for (int i = 0; i < DSM__CURSORS; i++) k->row[i] += bytes; }
+OUT void K(pad)(uint8_t *to, const uint8_t *w, size_t stride, int bytes) {
+    for (int r = 0; r < ROWS; r++, to += 2 * bytes) { memcpy(to, w + (size_t)r * stride, (size_t)bytes); memset(to + bytes, 0, (size_t)bytes); } }
+/* Blocks in order. Where K % 64 = 32 a last block goes through a buffer with zeros behind it: nothing is read past a row, and zero times zero adds nothing.
+   DSM__WALK is the statement for both parts: e .. z of len at w. */
+#define DSM__WALK(name, n) \
+    K(start)(&k, w + (size_t)(e / FORMAT.unit * FORMAT.bytes), stride); z = len - len % 64; \
+    if (FORMAT.unit == 32 && z == e) { K(pad)(pad, k.row[0], stride, FORMAT.bytes); K(start)(&k, pad, (size_t)(2 * FORMAT.bytes)); z = len; } \
+    for (int i = e; i < z; i += FORMAT.unit == 32 ? 64 : FORMAT.unit) { \
+        K(un_##name)(&k, n, f, 0); \
+        if (FORMAT.unit == 32) { K(un_##name)(&k, n, f, 32); K(step)(&k, n, f); } \
+        K(next)(&k, FORMAT.unit == 32 ? 2 * FORMAT.bytes : FORMAT.bytes); }
+#define DSM__PAD uint8_t pad[ROWS * 2 * DSM__K_MOST] /* of super-blocks there is no last half */
+
+/* mat-vec: panels of ROWS rows (at least that many), the last overlaps the one before: same values. next: what this thread reads afterwards. */
+#define DSM__MATVEC(name, n) case n: \
+        for (int r = 0, z; r < rows; r += ROWS) { \
+            if (r + ROWS > rows) r = rows - ROWS; \
+            for (int e = 0; e < len; e = z) { \
+                const uint8_t *w = from + (size_t)r * stride; Sink k; k.x = x + e / 64; k.ldx = ldx; k.ahead = r + 2 * ROWS <= rows ? w + ROWS * stride : next; \
+                UNROLL for (int t = 0; t < n; t++) { k.p[t] = K(fset)(0); k.acc[t] = e ? K(fld)(y + t * ldy + r) : K(fset)(0); } \
+                DSM__WALK(name, n) \
+                UNROLL for (int t = 0; t < n; t++) K(fst)(y + t * ldy + r, k.acc[t]); } } break;
+
+/* prompts: a tile's rows are unpacked once (chunk: 16 * ROWS bytes; a tile is DSM__PANEL of them side by side; scales DSM__PANEL * ROWS floats) ... */
+#define DSM__UNPACKED(name) OUT void K(unpack_##name)(const uint8_t *w, size_t stride, int len, dsm__k_scratch to) { \
+        const int f = DSM__FMT_##name; DSM__PAD; \
+        for (int v = 0, z; v < DSM__PANEL; v++, w += ROWS * stride) for (int e = 0; e < len; e = z) { \
+            Sink k; k.w = to.w + (v * 16 + e * DSM__PANEL) * ROWS; k.s = to.s + (v + e / FORMAT.width * DSM__PANEL) * ROWS; k.m = to.m + (v + e / FORMAT.width * DSM__PANEL) * ROWS; \
+            DSM__WALK(name, 0) } }
+#if DSM__LANES /* ... and multiplied DSM__PANEL vectors of rows x DSM__TOKENS tokens at a time. p is in registers, acc in L1 (sums). */
+#define DSM__ALL UNROLL for (int t = 0; t < n; t++) UNROLL for (int v = 0; v < DSM__PANEL; v++)
+FN void K(tile64)(const uint8_t *w, const float *s, const float *m, const dsm__x64 *x, long ldx, float *y, long ldy, const int from, const int n, const int f) {
+    Reals p[DSM__TOKENS][DSM__PANEL]; const int width = FORMAT.width; DSM__OPAQUE (void)from;
+    UNROLL for (int e = 0; e < 64; e += width) {
+        Ints c[DSM__TOKENS][DSM__PANEL], h[DSM__TOKENS][DSM__PANEL], a[DSM__PANEL]; Reals d[DSM__PANEL]; Act q[DSM__TOKENS];
+        UNROLL for (int i = 0; i < width / 4; i++) {
+            if (i % 4 == 0) UNROLL for (int t = 0; t < n; t++) q[t] = K(act)(x[t * ldx].q + e + 4 * i);
+            DSM__ORDER;
+            UNROLL for (int v = 0; v < DSM__PANEL; v++) a[v] = K(ldw)(w + ((e / 16 + i / 4) * DSM__PANEL + v) * 16 * ROWS + i % 4 * 4 * ROWS);
+            DSM__ALL K(mac)(&c[t][v], &h[t][v], a[v], q[t], i, width / 4, DSM__START(x + t * ldx, e, t * DSM__PANEL + v), f); }
+        UNROLL for (int v = 0; v < DSM__PANEL; v++) d[v] = K(fld)(s + (e / width * DSM__PANEL + v) * ROWS);
+        DSM__ALL p[t][v] = e ? K(fma)(K(real)(c[t][v]), d[v], p[t][v]) : K(fmul)(K(real)(c[t][v]), d[v]);
+        if (FORMAT.mins) {
+            UNROLL for (int v = 0; v < DSM__PANEL; v++) d[v] = K(fld)(m + (e / width * DSM__PANEL + v) * ROWS);
+            DSM__ALL p[t][v] = K(fma)(K(fset)(K(least_sum)(x + t * ldx, e, f)), d[v], p[t][v]); } }
+    DSM__ALL { float *o = y + t * ldy + v * ROWS; DSM__ORDER; K(fst)(o, K(fma)(p[t][v], K(fset)(x[t * ldx].dx), K(fld)(o))); } }
+FN void K(tiles)(dsm__k_scratch k, const dsm__x64 *x, long ldx, float *y, long ldy, int add, int len, dsm__k_fetch *pf, const int from,
+                 const int n, const int f) {
+    const int per = 64 / FORMAT.width * DSM__PANEL * ROWS; float *sums = k.sums; const long lds = DSM__PANEL * ROWS;
+    DSM__ALL K(fst)(sums + t * lds + v * ROWS, add ? K(fld)(y + t * ldy + v * ROWS) : K(fset)(0));
+    for (; len > 0; len -= 64, x++, k.w += 64 * DSM__PANEL * ROWS, k.s += per, k.m += per) {
+        for (int i = 0; i < pf->per; i++) {
+            DSM__PREFETCH(pf->p); pf->p += 64;
+            if (pf->p >= pf->end) { pf->p += pf->stride - pf->run; pf->end += pf->stride; } }
+        K(tile64)(k.w, k.s, k.m, x, ldx, sums, lds, from, n, f); }
+    DSM__ALL K(fst)(y + t * ldy + v * ROWS, K(fld)(sums + t * lds + v * ROWS)); }
+#undef DSM__ALL
+#else /* ... and read again as a mat-vec reads the file: natural order is what these passes multiply */
+FN void K(tiles)(dsm__k_scratch w, const dsm__x64 *x, long ldx, float *y, long ldy, int add, int len, dsm__k_fetch *pf, const int from,
+                 const int n, const int f) {
+    const int per = 64 / FORMAT.width * ROWS; Sink k; k.x = x; k.ldx = ldx; (void)pf; (void)from;
+    UNROLL for (int t = 0; t < n; t++) { k.p[t] = K(fset)(0); k.acc[t] = add ? K(fld)(y + t * ldy) : K(fset)(0); }
+    for (; len > 0; len -= 64, k.x++, w.w += 64 * ROWS, w.s += per, w.m += per)
+        UNROLL for (int e = 0; e < 64; e += FORMAT.width) {
+            Chunk c[2]; c[0] = K(get)(w.w + e * ROWS); c[1] = FORMAT.width == 32 ? K(get)(w.w + (e + 16) * ROWS) : c[0];
+            K(scale)(&k, n, f, e, K(sums)(&k, n, f, e, c, FORMAT.width / 16), K(fld)(w.s + e / FORMAT.width * ROWS));
+            if (FORMAT.mins) K(least)(&k, n, f, e, K(fld)(w.m + e / FORMAT.width * ROWS)); }
+    UNROLL for (int t = 0; t < n; t++) K(fst)(y + t * ldy, k.acc[t]); }
+#endif
+
+/* ---- activations: the contract's first half ---- */
+#if DSM__FLOATS_HERE
+OUT int K(quantize)(const float *x, int len, dsm__x64 *o) {
+    for (int n; len > 0; len -= n, x += n, o++) {
+        uint32_t top; float a; int s[4]; n = len < 64 ? len : 64;
+        top = K(top)(x, n);
+        if (top >= 0x7f800000u) return 0;
+        a = dsm__num_bits(top); a = a < 5.42101086242752217e-20f ? 0 : a; o->dx = a / 127.f;
+        if (n < 64) memset(o->q, 0, 64);
+        if (a > 0) { const float up = 127.f / a; for (int i = 0; i < n; i += 16) K(round)(x + i, up, o->q + i); }
+        else memset(o->q, 0, 64);
+        for (int i = 0; i < 4; i++) { s[i] = K(sum16)(o->q + 16 * i); o->from32[i] = DSM__MAGIC - 32 * s[i]; }
+        o->from0 = DSM__MAGIC;
+        for (int i = 0; i < 2; i++) {
+            const int t = s[2 * i] + s[2 * i + 1]; o->sum[i] = (float)t; o->from8[i] = DSM__MAGIC - 8 * t; o->from128[i] = DSM__MAGIC - 128 * t; } }
+    return 1; }
+/* (the float half goes here) */
+#endif
+
+/* ------------------------------------------------- every format into every shape ------------------------------------------------- */
+/* Tokens are taken 6, 4, 2 or 1 at a time, so these are the only variants. */
+#if DSM__TOKENS == 6
+#define DSM__STAMP(M, f) M(f, 1) M(f, 2) M(f, 4) M(f, 6)
+#elif DSM__TOKENS == 4
+#define DSM__STAMP(M, f) M(f, 1) M(f, 2) M(f, 4)
+#else
+#define DSM__STAMP(M, f) M(f, 1)
+#endif
+#if DSM__TOKENS >= 4
+#define DSM__STAMP4(M, f) M(f, 1) M(f, 2) M(f, 4)
+#else
+#define DSM__STAMP4(M, f) M(f, 1)
+#endif
+#define DSM__X2(name, ggml, unit, bytes, width, mins, wmax, bias, tile) DSM__UNPACKED(name)
+#define DSM__X1(name, ggml, unit, bytes, width, mins, wmax, bias, tile) \
+    DSM__UNPACKED(name) \
+    OUT void K(matvec_##name)(const uint8_t *from, size_t stride, int len, const dsm__x64 *x, long ldx, int tokens, float *y, long ldy, \
+                              int rows, const uint8_t *next) { \
+        const int f = DSM__FMT_##name; DSM__PAD; switch (tokens) { DSM__STAMP4(DSM__MATVEC, name) default: break; } }
+DSM__FMT_LIST(DSM__FMT_NONE, DSM__X1, DSM__X2)
+#undef DSM__X1
+#undef DSM__X2
+#define DSM__TILE(f, n) case n: K(tiles)(k, x, ldx, y, ldy, add, len, pf, from, n, DSM__FMT_##f); break;
+#define DSM__X(name, f) \
+    OUT void K(tile_##name)(dsm__k_scratch k, const dsm__x64 *x, long ldx, int tokens, float *y, long ldy, int add, int len, dsm__k_fetch *pf, int from) { \
+        switch (tokens) { DSM__STAMP(DSM__TILE, f) default: break; } }
+DSM__K_TILES(DSM__X)
+#undef DSM__X
+static const dsm__kernels K(kernels) = { DSM__STR(DSM__PASS), ROWS, DSM__TOKENS < 4 ? DSM__TOKENS : 4, DSM__PANEL * ROWS, DSM__TOKENS, DSM__NARROWER, {
+#define DSM__X(name, ggml, bytes) { NULL, NULL, NULL, 0 },
+#define DSM__X1(name, ggml, unit, bytes, width, mins, wmax, bias, tile) { K(matvec_##name), K(unpack_##name), K(tile_##tile), DSM__FROM(width, bias) },
+#define DSM__X2(name, ggml, unit, bytes, width, mins, wmax, bias, tile) { NULL, K(unpack_##name), K(tile_##tile), DSM__FROM(width, bias) },
+    DSM__FMT_LIST(DSM__X, DSM__X1, DSM__X2) },
+#undef DSM__X
+#undef DSM__X1
+#undef DSM__X2
+#define DSM__X(result, name, arguments) DSM__CAT(dsm__k_##name, DSM__FLOATS),
+    DSM__K_FUNCTIONS(DSM__X) };
+#undef DSM__X
+
+/* all of it is gone again */
+#undef DSM__SINK
+#undef DSM__CURSORS
+#undef DSM__PANEL
+#undef DSM__LANES
+#undef DSM__PREFETCH
+#undef DSM__AHEAD
+#undef DSM__TOKENS
+#undef DSM__U32
+#undef DSM__MM
+#undef DSM__SI
+#undef DSM__REALS
+#undef DSM__EACH
+#undef DSM__DOT4
+#undef DSM__MOST
+#undef DSM__FIT
+#undef DSM__START
+#undef DSM__ORDER
+#undef DSM__OPAQUE
+#undef DSM__S8
+#undef DSM__M8
+#undef DSM__FITS
+#undef DSM__LO
+#undef DSM__SIGNED
+#undef DSM__FROM
+#undef DSM__STEP
+#undef DSM__UNPACK
+#undef DSM__HERE
+#undef DSM__HALVES
+#undef DSM__WALK
+#undef DSM__PAD
+#undef DSM__MATVEC
+#undef DSM__UNPACKED
+#undef DSM__STAMP
+#undef DSM__STAMP4
+#undef DSM__TILE
+#undef DSM__PASS
+#undef DSM__ATTR
+#undef DSM__BITS
+#undef DSM__DOT
+#undef DSM__FLOATS
+#undef DSM__FLOATS_HERE
+#undef DSM__NARROWER
+_Pragma("pop_macro(\"K\")") _Pragma("pop_macro(\"FN\")") _Pragma("pop_macro(\"OUT\")") _Pragma("pop_macro(\"UNROLL\")") _Pragma("pop_macro(\"ROWS\")")
+_Pragma("pop_macro(\"Chunk\")") _Pragma("pop_macro(\"Sink\")") _Pragma("pop_macro(\"Sums\")") _Pragma("pop_macro(\"Chain\")") _Pragma("pop_macro(\"Ints\")")
+_Pragma("pop_macro(\"Reals\")") _Pragma("pop_macro(\"Act\")") _Pragma("pop_macro(\"FORMAT\")") _Pragma("pop_macro(\"take\")") _Pragma("pop_macro(\"head\")")
+_Pragma("pop_macro(\"takeh\")") _Pragma("pop_macro(\"takee\")") _Pragma("pop_macro(\"spread\")") _Pragma("pop_macro(\"bits\")") _Pragma("pop_macro(\"join\")")
+_Pragma("pop_macro(\"look\")") _Pragma("pop_macro(\"sgn\")") _Pragma("pop_macro(\"plus\")") _Pragma("pop_macro(\"sum1\")") _Pragma("pop_macro(\"sum2\")")
+_Pragma("pop_macro(\"scale\")") _Pragma("pop_macro(\"least\")") _Pragma("pop_macro(\"step\")")
+#endif /* DSM__PASS */
+
+#if defined(DSMOE_IMPLEMENTATION) && !defined(DSM__PASS) /* kern goes on: its passes, and its door */
+#ifndef DSMOE_IMPLEMENTED_REST
+#define DSMOE_IMPLEMENTED_REST 1
+#define DSM__PASS scalar
+#define DSM__ATTR
+#define DSM__BITS 0
+#define DSM__DOT 0
+#define DSM__FLOATS scalar
+#define DSM__FLOATS_HERE 1
+#define DSM__NARROWER NULL
+#include DSMOE_HEADER_NAME
+#if defined(__x86_64__) && !DSMOE_NO_AVX2
+#define DSM__PASS avx2
+#define DSM__ATTR __attribute__((target("avx2,fma,f16c")))
+#define DSM__BITS 256
+#define DSM__DOT 0
+#define DSM__FLOATS avx2
+#define DSM__FLOATS_HERE 1
+#define DSM__NARROWER &dsm__k_kernels_scalar
+#include DSMOE_HEADER_NAME
+#define DSM__PASS avxvnni       /* 256 bits, 16 registers: client processors since 2021 */
+#define DSM__ATTR __attribute__((target("avx2,fma,f16c,avxvnni")))
+#define DSM__BITS 256
+#define DSM__DOT 2
+#define DSM__FLOATS avx2
+#define DSM__FLOATS_HERE 0
+#define DSM__NARROWER &dsm__k_kernels_scalar
+#include DSMOE_HEADER_NAME
+#if !DSMOE_NO_AVX512
+#define DSM__PASS vnni256       /* the same in the AVX-512 encoding */
+#define DSM__ATTR __attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512vnni")))
+#define DSM__BITS 256
+#define DSM__DOT 1
+#define DSM__FLOATS avx2
+#define DSM__FLOATS_HERE 0
+#define DSM__NARROWER &dsm__k_kernels_scalar
+#include DSMOE_HEADER_NAME
+#define DSM__PASS avx512
+#define DSM__ATTR __attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512vnni")))
+#define DSM__BITS 512
+#define DSM__DOT 1
+#define DSM__FLOATS avx512
+#define DSM__FLOATS_HERE 1
+#define DSM__NARROWER &dsm__k_kernels_vnni256
+#include DSMOE_HEADER_NAME
+#endif
+#endif
+#if defined(__aarch64__) && !DSMOE_NO_NEON
+#define DSM__PASS neon
+#define DSM__ATTR
+#define DSM__BITS 128
+#define DSM__DOT 0
+#define DSM__FLOATS neon
+#define DSM__FLOATS_HERE 1
+#define DSM__NARROWER &dsm__k_kernels_scalar
+#include DSMOE_HEADER_NAME
+#if !DSMOE_NO_DOTPROD && (defined(__ARM_FEATURE_DOTPROD) || !defined(__clang__) || __clang_major__ >= 16) /* before, clang has vdotq only where the base has it */
+#define DSM__K_DOTPROD 1
+#define DSM__PASS dotprod
+#if defined(__ARM_FEATURE_DOTPROD)
+#define DSM__ATTR
+#elif defined(__clang__)
+#define DSM__ATTR __attribute__((target("dotprod")))
+#elif __GNUC__ >= 14
+#define DSM__ATTR __attribute__((target("+dotprod")))
+#else
+#define DSM__ATTR __attribute__((target("arch=armv8.2-a+dotprod")))
+#endif
+#define DSM__BITS 128
+#define DSM__DOT 1
+#define DSM__FLOATS neon
+#define DSM__FLOATS_HERE 0
+#define DSM__NARROWER &dsm__k_kernels_neon
+#include DSMOE_HEADER_NAME
+#endif
+#endif
+#ifndef DSM__K_DOTPROD
+#define DSM__K_DOTPROD 0
+#endif
+
+/* ---- the levels, worst first, and the feature each one needs ---- */
+#if defined(__x86_64__) && !DSMOE_NO_AVX2 && !DSMOE_NO_AVX512
+#define DSM__K_LEVELS(X) X(scalar, 0) X(avx2, DSM__CPU_AVX2) X(avxvnni, DSM__CPU_AVXVNNI) X(vnni256, DSM__CPU_AVX512) X(avx512, DSM__CPU_AVX512)
+#elif defined(__x86_64__) && !DSMOE_NO_AVX2
+#define DSM__K_LEVELS(X) X(scalar, 0) X(avx2, DSM__CPU_AVX2) X(avxvnni, DSM__CPU_AVXVNNI)
+#elif defined(__aarch64__) && !DSMOE_NO_NEON && DSM__K_DOTPROD
+#define DSM__K_LEVELS(X) X(scalar, 0) X(neon, 0) X(dotprod, DSM__CPU_DOTPROD)
+#elif defined(__aarch64__) && !DSMOE_NO_NEON
+#define DSM__K_LEVELS(X) X(scalar, 0) X(neon, 0)
+#else
+#define DSM__K_LEVELS(X) X(scalar, 0)
+#endif
+#define DSM__X(pass, needs) { needs, &dsm__k_kernels_##pass },
+static const struct { uint32_t needs; const dsm__kernels *k; } dsm__k_levels[] = { DSM__K_LEVELS(DSM__X) };
+#undef DSM__X
+DSM__FN const dsm__kernels *dsm__k_select(const char *isa) { /* NULL: the best one. NULL comes back for a name that is not known, or not usable here */
+    const uint32_t have = dsm__cpu_features(); const dsm__kernels *best = NULL;
+    for (size_t i = 0; i < DSM__COUNT(dsm__k_levels); i++)
+        if (!(dsm__k_levels[i].needs & ~have) && (!isa || !strcmp(isa, dsm__k_levels[i].k->isa))) best = dsm__k_levels[i].k;
+    return best;
+}
+DSM__FN const char *dsm__k_isa_name(int n) { /* of the n-th usable level, worst first; NULL: no such n */
+    const uint32_t have = dsm__cpu_features();
+    for (size_t i = 0; i < DSM__COUNT(dsm__k_levels); i++) if (!(dsm__k_levels[i].needs & ~have) && n-- == 0) return dsm__k_levels[i].k->isa;
+    return NULL;
+}
+
+/* ---- the room's door to products: y[token][row] = w[row] . x[token] for rows r0 .. r1-1 and n_tokens. Up to 4 tokens of formats that have one are a
+        mat-vec, everything else is unpacked and multiplied in tiles; too few rows for one level are done by the next narrower one. next: what this thread
+        reads after r1 (any mapped address; it is only prefetched). ---- */
+DSM__FN int dsm__k_tokens(int left, int most) { return left >= most && left != 8 ? most : left >= 4 && most >= 4 ? 4 : left >= 2 && most >= 2 ? 2 : 1; } /* 8: 4 and 4, not 6 and 2 */
+/* K is cut so that the activations of a cut stay in L2 and the unpacked rows in 64 KB; the sums wait in y meanwhile, so the order of additions stays the
+   contract's. The tile prefetches the next panel while it multiplies. */
+DSM__FN void dsm__k_panels(const dsm__kernels *k, int fmt, const uint8_t *w, size_t stride, int len, const dsm__x64 *x, long ldx, int n, float *y, long ldy,
+                           int r0, int r1, int most, const dsm__k_scratch *to, const uint8_t *next) {
+    const dsm__fmt *f = dsm__fmts + fmt; const int rows = k->tile_rows, cuts = (len + most - 1) / most, cut = ((len + cuts - 1) / cuts + 255) / 256 * 256;
+    for (int e = 0; e < len; e += cut) {
+        const int q = len - e < cut ? len - e : cut; const size_t run = (size_t)(q / f->unit) * (size_t)f->bytes, at = (size_t)(e / f->unit) * (size_t)f->bytes;
+        for (int r = r0; r < r1; r += rows) {
+            const int rr = r + rows > r1 ? r1 - rows : r; int lines = (int)((run + 126) / 64) * rows, groups = 0;
+            float *o = rr < r ? to->spare : y + rr; const long ldo = rr < r ? rows : ldy; /* the last panel overlaps the one before: its own sums */
+            dsm__k_fetch pf;
+            for (int t = 0; t < n; t += dsm__k_tokens(n - t, k->tile_tokens)) groups++;
+            pf.run = (run + 63) / 64 * 64; pf.stride = stride; pf.per = 1 + (int)((int64_t)lines * 64 / ((int64_t)groups * q));
+            pf.p = r + rows < r1 ? w + (size_t)(r + rows) * stride + at : e + cut < len ? w + (size_t)r0 * stride + at + run : next; pf.end = pf.p + run;
+            k->f[fmt].unpack(w + (size_t)rr * stride + at, stride, q, *to);
+            for (int t = 0, m; t < n; t += m) {
+                m = dsm__k_tokens(n - t, k->tile_tokens); if (lines <= 0) pf.per = 0;
+                k->f[fmt].tile(*to, x + t * ldx + e / 64, ldx, m, o + t * ldo, ldo, e > 0, q, &pf, k->f[fmt].from); lines -= pf.per * (q / 64); }
+            if (rr < r && e + cut >= len) for (int i = 0; i < n; i++) memcpy(y + i * ldy + r, o + i * rows + (r - rr), (size_t)(r1 - r) * 4); } }
+}
+DSM__FN void dsm__k_mul(const dsm__kernels *k, int fmt, const uint8_t *w, size_t stride, int len, const dsm__x64 *x, long ldx, int n_tokens, float *y, long ldy,
+                        int r0, int r1, const dsm__k_scratch *scratch, const uint8_t *next) {
+    const int rows = r1 - r0;
+    if (rows <= 0 || n_tokens <= 0) return;
+    while (k->narrower && rows < (k->f[fmt].matvec && (n_tokens <= 4 || rows < k->tile_rows) ? k->rows : k->tile_rows)) k = k->narrower;
+    if (k->f[fmt].matvec && (n_tokens <= 4 || rows < k->tile_rows))
+        for (int t = 0, m; t < n_tokens; t += m) {
+            m = dsm__k_tokens(n_tokens - t, k->tokens);
+            k->f[fmt].matvec(w + (size_t)r0 * stride, stride, len, x + t * ldx, ldx, m, y + t * ldy + r0, ldy, rows, t + m < n_tokens ? w + (size_t)r0 * stride : next); }
+    else if (n_tokens <= 4) /* panel by panel, so that the rows are read in their order */
+        for (int r = r0, z; r < r1; r = z) {
+            z = r1 - r < 2 * k->tile_rows ? r1 : r + k->tile_rows;
+            dsm__k_panels(k, fmt, w, stride, len, x, ldx, n_tokens, y, ldy, r, z, 1024, scratch, z < r1 ? w + (size_t)z * stride : next); }
+    else for (int t = 0, m; t < n_tokens; t += m) { /* more tokens than L2 holds: unpacking twice is cheaper than sums that travel */
+        int parts = (n_tokens - t + DSM__K_BATCH - 1) / DSM__K_BATCH, most;
+        m = (n_tokens - t + parts - 1) / parts; most = (int)(700000 / ((size_t)m * sizeof(dsm__x64))) * 64;
+        dsm__k_panels(k, fmt, w, stride, len, x + t * ldx, ldx, m, y + t * ldy, ldy, r0, r1, most > DSM__K_CUT ? DSM__K_CUT : most < 256 ? 256 : most, scratch,
+                      t + m < n_tokens ? w + (size_t)r0 * stride : next); }
+}
 
 // >>pool
 /* (being built) */
 
-// >>json
-/* (being built) */
-
 // >>file
-/* (being built) */
+/* The GGUF container, from a path, a file descriptor, memory or callbacks; shards; values of keys. Every byte is untrusted: nothing is believed before it is
+   checked against what is left of the file. Knows no key but general.alignment and split.*, does no arithmetic on weights. Test: tests/file.c */
+typedef struct dsm__key_ref { dsm__str key; uint32_t type, element; uint64_t count, size; const uint8_t *at; } dsm__key_ref; /* at: the text of a string, the first element of an array, the number; size: bytes there */
+typedef struct dsm__tensor_ref {
+    dsm__str name; uint32_t ggml; int fmt /* -1: not run */, n_dims, shard;
+    uint64_t ne[4], n_rows, bytes /* 0: of a type that nobody knows */, offset /* in its shard's file */; size_t stride;
+    const uint8_t *data; /* any alignment; NULL: header_only */
+} dsm__tensor_ref;
+typedef struct dsm__file_shard { dsm__str name; uint64_t offset, size, header, data; dsm__os_map map; uint8_t *copy; const uint8_t *window; uint64_t n_tensors; uint32_t alignment; int fd; } dsm__file_shard; /* offset: of the file in the descriptor; header: its bytes; data: where tensors begin; window: the header in memory */
+typedef struct dsm__file {
+    dsm__key_ref *keys; uint32_t *key_order; size_t n_keys;          /* order: sorted by name */
+    dsm__tensor_ref *tensors; uint32_t *tensor_order; size_t n_tensors; /* of all shards, in file order */
+    dsm__file_shard *shards; int n_shards, header_only;
+    char *names; size_t names_size;      /* the path; dsm__file_name puts a shard's number into it */
+    int n_open, owns_fd, split; uint8_t *block; size_t block_size, shards_size;
+    uint8_t *copied; uint64_t copied_size; /* the weights, where they are not used in place */
+    uint64_t file_bytes, weight_bytes;
+    uint64_t bytes; /* allocated beside the weights; header_only: as an ordinary open by path would */
+    dsm_allocator allocator;
+} dsm__file;
+
+#define DSM__REQUIRED UINT64_MAX    /* as a fallback: the key must be there */
+#define DSM__REQUIRED_F64 HUGE_VAL
+enum { DSM__FILE_KEYS = 1 << 16, DSM__FILE_TENSORS = 1 << 18, DSM__FILE_SHARDS = 65535, DSM__FILE_PIECE = 8 << 20 };
+enum { DSM__GGUF_U8 = 0, DSM__GGUF_I8, DSM__GGUF_U16, DSM__GGUF_I16, DSM__GGUF_U32, DSM__GGUF_I32, DSM__GGUF_F32, DSM__GGUF_BOOL, DSM__GGUF_STRING, DSM__GGUF_ARRAY, DSM__GGUF_U64, DSM__GGUF_I64, DSM__GGUF_F64 };
+DSM__FN unsigned dsm__file_width(uint32_t type) { /* bytes of a number; 0: not a number */
+    static const uint8_t width[13] = { 1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8 };
+    return type < 13 ? width[type] : 0;
+}
+
+/* --- values of keys --- */
+typedef struct dsm__file_number { uint64_t u; double d; int whole; } dsm__file_number; /* whole: u is exactly the value */
+DSM__FN dsm__file_number dsm__file_number_at(uint32_t type, const uint8_t *at) {
+    dsm__file_number v; int64_t i = 0; float f; int is_signed = 0, floating = 0;
+    memset(&v, 0, sizeof v);
+    switch (type) {
+    case DSM__GGUF_U8: v.u = *at; break;
+    case DSM__GGUF_BOOL: v.u = *at != 0; break;
+    case DSM__GGUF_U16: v.u = dsm__load16(at); break;
+    case DSM__GGUF_U32: v.u = dsm__load32(at); break;
+    case DSM__GGUF_U64: v.u = dsm__load64(at); break;
+    case DSM__GGUF_I8: i = (int8_t)*at; is_signed = 1; break;
+    case DSM__GGUF_I16: i = (int16_t)dsm__load16(at); is_signed = 1; break;
+    case DSM__GGUF_I32: i = (int32_t)dsm__load32(at); is_signed = 1; break;
+    case DSM__GGUF_I64: i = (int64_t)dsm__load64(at); is_signed = 1; break;
+    case DSM__GGUF_F32: memcpy(&f, at, 4); v.d = (double)f; floating = 1; break;
+    case DSM__GGUF_F64: memcpy(&v.d, at, 8); floating = 1; break;
+    default: return v;
+    }
+    if (floating) {
+        if (v.d >= 0 && v.d < 18446744073709551616.0) { v.u = (uint64_t)v.d; v.whole = (double)v.u == v.d; }
+    } else if (is_signed) { v.u = (uint64_t)i; v.d = (double)i; v.whole = i >= 0; }
+    else { v.d = (double)v.u; v.whole = 1; }
+    return v;
+}
+DSM__FN int dsm__file_order(dsm__str a, dsm__str b) { /* < 0: a comes first */
+    size_t n = a.n < b.n ? a.n : b.n; int d = n ? memcmp(a.at, b.at, n) : 0;
+    return d ? d : a.n < b.n ? -1 : a.n > b.n;
+}
+DSM__FN const dsm__key_ref *dsm__file_key_str(const dsm__file *f, dsm__str key) {
+    size_t lo = 0, hi = f->n_keys;
+    while (lo < hi) {
+        size_t mid = lo + (hi - lo) / 2; const dsm__key_ref *k = f->keys + f->key_order[mid]; int d = dsm__file_order(key, k->key);
+        if (!d) return k;
+        if (d < 0) hi = mid; else lo = mid + 1;
+    }
+    return NULL;
+}
+DSM__FN const dsm__key_ref *dsm__file_key(const dsm__file *f, const char *key) { return dsm__file_key_str(f, dsm__str_of(key)); } /* NULL: not there */
+DSM__FN const dsm__tensor_ref *dsm__file_tensor(const dsm__file *f, const char *name) {
+    dsm__str s = dsm__str_of(name); size_t lo = 0, hi = f->n_tensors;
+    while (lo < hi) {
+        size_t mid = lo + (hi - lo) / 2; const dsm__tensor_ref *t = f->tensors + f->tensor_order[mid]; int d = dsm__file_order(s, t->name);
+        if (!d) return t;
+        if (d < 0) hi = mid; else lo = mid + 1;
+    }
+    return NULL;
+}
+/* A number, or an array of equal numbers (per-layer keys). *found 0: the key is not there. */
+DSM__FN dsm_status dsm__file_scalar(const dsm__file *f, const char *key, dsm__file_number *v, int *found, dsm_error *error) {
+    const dsm__key_ref *k = dsm__file_key(f, key); uint32_t type; unsigned width;
+    *found = k != NULL;
+    if (!k) return DSM_OK;
+    type = k->type == DSM__GGUF_ARRAY ? k->element : k->type; width = dsm__file_width(type);
+    if (!width) return dsm__err(error, DSM__ERR_KEY_TYPE, dsm__s(key), dsm__s(type == DSM__GGUF_STRING ? "a string" : "no number"), dsm__s("a number"));
+    if (!k->count) return dsm__err(error, DSM__ERR_KEY_TYPE, dsm__s(key), dsm__s("an empty array"), dsm__s("a number"));
+    for (uint64_t i = 1; i < k->count; i++)
+        if (memcmp(k->at, k->at + i * width, width)) return dsm__err(error, DSM__ERR_KEY_VARIES, dsm__s(key), dsm__u(i));
+    *v = dsm__file_number_at(type, k->at);
+    return DSM_OK;
+}
+DSM__FN dsm_status dsm__file_u64(const dsm__file *f, const char *key, uint64_t fallback, uint64_t *out, dsm_error *error) {
+    dsm__file_number v; int found; dsm_status status = dsm__file_scalar(f, key, &v, &found, error);
+    if (status) return status;
+    if (!found && fallback == DSM__REQUIRED) return dsm__err(error, DSM__ERR_KEY_MISSING, dsm__s(key));
+    if (found && !v.whole) return dsm__err(error, DSM__ERR_KEY_WHOLE, dsm__s(key));
+    *out = found ? v.u : fallback; return DSM_OK;
+}
+DSM__FN dsm_status dsm__file_f64(const dsm__file *f, const char *key, double fallback, double *out, dsm_error *error) { /* may be NaN or infinite, as the file has it */
+    dsm__file_number v; int found; dsm_status status = dsm__file_scalar(f, key, &v, &found, error);
+    if (status) return status;
+    if (!found && fallback >= DSM__REQUIRED_F64) return dsm__err(error, DSM__ERR_KEY_MISSING, dsm__s(key));
+    *out = found ? v.d : fallback; return DSM_OK;
+}
+DSM__FN dsm_status dsm__file_bool(const dsm__file *f, const char *key, int fallback, int *out, dsm_error *error) {
+    dsm__file_number v; int found; dsm_status status = dsm__file_scalar(f, key, &v, &found, error);
+    if (!status) *out = found ? v.d != 0 : fallback;
+    return status;
+}
+DSM__FN dsm_status dsm__file_str(const dsm__file *f, const char *key, const char *fallback, dsm__str *out, dsm_error *error) { /* fallback NULL: required */
+    const dsm__key_ref *k = dsm__file_key(f, key);
+    if (!k && !fallback) return dsm__err(error, DSM__ERR_KEY_MISSING, dsm__s(key));
+    if (k && k->type != DSM__GGUF_STRING) return dsm__err(error, DSM__ERR_KEY_TYPE, dsm__s(key), dsm__s(k->type == DSM__GGUF_ARRAY ? "an array" : "a number"), dsm__s("a string"));
+    *out = k ? dsm__str_n((const char *)k->at, (size_t)k->size) : dsm__str_of(fallback); return DSM_OK;
+}
+/* Walks an array of strings. Its bounds are checked again at every step, since a mapped file may change. */
+typedef struct dsm__strings { const uint8_t *at, *end; uint64_t left; } dsm__strings; /* left: strings still to come */
+DSM__FN dsm__strings dsm__file_strings(const dsm__key_ref *k) { /* none where k is NULL or no array of strings */
+    dsm__strings s; memset(&s, 0, sizeof s);
+    if (k && k->type == DSM__GGUF_ARRAY && k->element == DSM__GGUF_STRING) { s.at = k->at; s.end = k->at + k->size; s.left = k->count; }
+    return s;
+}
+DSM__FN int dsm__file_next_string(dsm__strings *s, dsm__str *out) { /* 0: there is no more */
+    uint64_t n;
+    if (!s->left || s->end - s->at < 8) return 0;
+    n = dsm__load64(s->at);
+    if (n > (uint64_t)(s->end - s->at) - 8) { s->left = 0; return 0; }
+    *out = dsm__str_n((const char *)s->at + 8, (size_t)n); s->at += 8 + n; s->left--; return 1;
+}
+/* The i-th number of an array of numbers, or the only one where it is none. The caller knows k->count. */
+DSM__FN dsm__file_number dsm__file_element(const dsm__key_ref *k, uint64_t i) {
+    uint32_t type = k->type == DSM__GGUF_ARRAY ? k->element : k->type;
+    return dsm__file_number_at(type, k->at + i * dsm__file_width(type));
+}
+
+/* --- the header --- */
+typedef struct dsm__file_cursor {
+    const uint8_t *window; uint64_t n, size, at; /* n bytes of the file's `size` are in memory */
+    int more;                                    /* not the file ended but the window */
+    dsm__str file, thing; const char *kind; uint64_t item; /* for messages: key 3 'general.name' of m.gguf */
+    dsm_status status; dsm_error *error;
+} dsm__file_cursor;
+typedef struct dsm__file_head { uint64_t n_keys, n_tensors, alignment, end, split_no, split_count, split_tensors; int has_split_tensors; } dsm__file_head;
+DSM__FN const uint8_t *dsm__file_take(dsm__file_cursor *c, uint64_t n) { /* NULL: `more`, or an error */
+    const uint8_t *p = c->window + c->at;
+    if (n > c->size - c->at) {
+        c->status = dsm__err(c->error, DSM__ERR_FILE_SHORT, dsm__t(c->file), dsm__s(c->kind), dsm__u(c->item), dsm__t(c->thing), dsm__u(n), dsm__u(c->size - c->at));
+        return NULL; }
+    if (n > c->n - c->at) { c->more = 1; return NULL; }
+    c->at += n; return p;
+}
+DSM__FN int dsm__file_take_str(dsm__file_cursor *c, uint64_t limit, dsm__str *out) {
+    const uint8_t *p = dsm__file_take(c, 8); uint64_t n;
+    if (!p) return 0;
+    n = dsm__load64(p);
+    if (n <= c->size - c->at && n > limit) {
+        c->status = dsm__err(c->error, DSM__ERR_FILE_LONG, dsm__t(c->file), dsm__s(c->kind), dsm__u(c->item), dsm__t(c->thing), dsm__u(n), dsm__u(limit));
+        return 0; }
+    p = dsm__file_take(c, n);
+    if (!p) return 0;
+    *out = dsm__str_n((const char *)p, (size_t)n); return 1;
+}
+DSM__FN int dsm__file_skip_value(dsm__file_cursor *c, dsm__key_ref *k) {
+    const uint8_t *p; unsigned width; uint64_t start; dsm__str s;
+    k->count = 1;
+    if (k->type == DSM__GGUF_STRING) {
+        if (!dsm__file_take_str(c, 1u << 30, &s)) return 0;
+        k->at = (const uint8_t *)s.at; k->size = s.n; return 1; }
+    if (k->type != DSM__GGUF_ARRAY) {
+        k->size = dsm__file_width(k->type);
+        if (!k->size) { c->status = dsm__err(c->error, DSM__ERR_FILE_VALUE_TYPE, dsm__t(c->file), dsm__u(c->item), dsm__t(c->thing), dsm__u(k->type)); return 0; }
+        return (k->at = dsm__file_take(c, k->size)) != NULL; }
+    p = dsm__file_take(c, 12);
+    if (!p) return 0;
+    k->element = dsm__load32(p); k->count = dsm__load64(p + 4); width = dsm__file_width(k->element);
+    if (k->element == DSM__GGUF_ARRAY) { c->status = dsm__err(c->error, DSM__ERR_FILE_NESTED, dsm__t(c->file), dsm__u(c->item), dsm__t(c->thing)); return 0; }
+    if (!width && k->element != DSM__GGUF_STRING) { c->status = dsm__err(c->error, DSM__ERR_FILE_VALUE_TYPE, dsm__t(c->file), dsm__u(c->item), dsm__t(c->thing), dsm__u(k->element)); return 0; }
+    if (k->count > 1u << 30 || k->count > (c->size - c->at) / (width ? width : 8)) {
+        c->status = dsm__err(c->error, DSM__ERR_FILE_COUNT, dsm__t(c->file), dsm__s("key"), dsm__u(c->item), dsm__t(c->thing), dsm__u(k->count), dsm__u(c->size - c->at));
+        return 0; }
+    if (width) { k->size = k->count * width; return (k->at = dsm__file_take(c, k->size)) != NULL; }
+    start = c->at; k->at = c->window + start;
+    for (uint64_t i = 0; i < k->count; i++) if (!dsm__file_take_str(c, 1u << 30, &s)) return 0;
+    k->size = c->at - start; return 1;
+}
+DSM__FN int dsm__file_small_key(dsm__file_cursor *c, const dsm__key_ref *k, uint64_t *out) { /* the container's own keys must be integers */
+    dsm__file_number v = dsm__file_number_at(k->type, k->at);
+    if (!dsm__file_width(k->type) || k->type == DSM__GGUF_F32 || k->type == DSM__GGUF_F64 || k->type == DSM__GGUF_BOOL || !v.whole) {
+        c->status = dsm__err(c->error, DSM__ERR_FILE_INTEGER, dsm__t(c->file), dsm__t(k->key)); return 0; }
+    *out = v.u; return 1;
+}
+DSM__FN int dsm__file_take_key(dsm__file_cursor *c, dsm__file_head *h, dsm__key_ref *k) {
+    const uint8_t *p;
+    memset(k, 0, sizeof *k); c->thing = dsm__str_of(NULL);
+    if (!dsm__file_take_str(c, 65535, &k->key)) return 0;
+    c->thing = k->key;
+    if (!(p = dsm__file_take(c, 4))) return 0;
+    k->type = dsm__load32(p);
+    if (!dsm__file_skip_value(c, k)) return 0;
+    if (dsm__str_is(k->key, "general.alignment")) {
+        if (!dsm__file_small_key(c, k, &h->alignment)) return 0;
+        if (!h->alignment || h->alignment > 1u << 24 || (h->alignment & (h->alignment - 1))) {
+            c->status = dsm__err(c->error, DSM__ERR_FILE_ALIGNMENT, dsm__t(c->file), dsm__u(h->alignment)); return 0; }
+    } else if (dsm__str_is(k->key, "split.no")) return dsm__file_small_key(c, k, &h->split_no);
+    else if (dsm__str_is(k->key, "split.count")) return dsm__file_small_key(c, k, &h->split_count);
+    else if (dsm__str_is(k->key, "split.tensors.count")) { h->has_split_tensors = 1; return dsm__file_small_key(c, k, &h->split_tensors); }
+    return 1;
+}
+DSM__FN int dsm__file_take_tensor(dsm__file_cursor *c, dsm__tensor_ref *t, int any_type) {
+    const uint8_t *p; uint32_t n_dims; uint64_t count = 1; int unit, bytes;
+    memset(t, 0, sizeof *t); c->thing = dsm__str_of(NULL);
+    if (!dsm__file_take_str(c, 63, &t->name)) return 0;
+    c->thing = t->name;
+    if (!(p = dsm__file_take(c, 4))) return 0;
+    n_dims = dsm__load32(p);
+    if (n_dims < 1 || n_dims > 4) { c->status = dsm__err(c->error, DSM__ERR_FILE_DIMS, dsm__t(c->file), dsm__t(t->name), dsm__u(n_dims)); return 0; }
+    t->n_dims = (int)n_dims;
+    if (!(p = dsm__file_take(c, 8 * n_dims + 12))) return 0;
+    for (uint32_t i = 0; i < 4; i++) {
+        t->ne[i] = i < n_dims ? dsm__load64(p + 8 * i) : 1;
+        if (!t->ne[i]) { c->status = dsm__err(c->error, DSM__ERR_FILE_ZERO_DIM, dsm__t(c->file), dsm__t(t->name), dsm__u(i)); return 0; }
+        if (!dsm__mul64(count, t->ne[i], &count) || count > (uint64_t)INT64_MAX) { c->status = dsm__err(c->error, DSM__ERR_FILE_HUGE, dsm__t(c->file), dsm__t(t->name)); return 0; }
+    }
+    p += 8 * n_dims;
+    t->ggml = dsm__load32(p); t->offset = dsm__load64(p + 4); t->fmt = dsm__fmt_of_ggml(t->ggml); t->n_rows = count / t->ne[0];
+    if (t->fmt < 0 && !any_type) {
+        const char *name = dsm__fmt_ggml_name(t->ggml);
+        c->status = dsm__err(c->error, DSM__ERR_TENSOR_TYPE, dsm__t(c->file), dsm__t(t->name), dsm__u(t->ggml), dsm__s(*name == '?' ? "unknown" : name)); return 0; }
+    if (!dsm__fmt_ggml_block(t->ggml, &unit, &bytes)) return 1; /* nobody knows its size */
+    if (t->ne[0] % (uint64_t)unit) {
+        c->status = dsm__err(c->error, DSM__ERR_FILE_BLOCKS, dsm__t(c->file), dsm__t(t->name), dsm__s(dsm__fmt_ggml_name(t->ggml)), dsm__u(t->ne[0]), dsm__i(unit)); return 0; }
+    if (!dsm__mul64(count / (uint64_t)unit, (uint64_t)bytes, &t->bytes) || t->bytes > (uint64_t)INT64_MAX || !dsm__to_size(t->ne[0] / (uint64_t)unit * (uint64_t)bytes, &t->stride)) {
+        c->status = dsm__err(c->error, DSM__ERR_FILE_HUGE, dsm__t(c->file), dsm__t(t->name)); return 0; }
+    return 1;
+}
+DSM__FN int dsm__file_take_magic(dsm__file_cursor *c, dsm__file_head *h) {
+    const uint8_t *p; uint32_t version; uint64_t head = c->n < 24 ? c->n : 24; dsm__str first = dsm__str_n((const char *)c->window, (size_t)head);
+    const char *guess = dsm__str_has(first, "version https://git-lfs") ? "it is a pointer of Git LFS, not the model: fetch it with `git lfs pull`"
+                      : head && (*c->window == '<' || *c->window == '{') ? "it looks like a web page or an error message, not like a model: download it again"
+                      : head >= 4 && !memcmp(c->window, "PK\3\4", 4) ? "it is a zip archive, perhaps of PyTorch: convert it" : "it does not begin with GGUF";
+    if (head < 4 || memcmp(c->window, "GGUF", 4)) { c->status = dsm__err(c->error, DSM__ERR_FILE_MAGIC, dsm__t(c->file), dsm__s(guess)); return 0; }
+    if (!(p = dsm__file_take(c, 24))) return 0;
+    version = dsm__load32(p + 4); h->n_tensors = dsm__load64(p + 8); h->n_keys = dsm__load64(p + 16);
+    if (version && !(version & 0xffffu)) { c->status = dsm__err(c->error, DSM__ERR_FILE_BIG_ENDIAN, dsm__t(c->file)); return 0; }
+    if (version != 2 && version != 3) { c->status = dsm__err(c->error, DSM__ERR_FILE_VERSION, dsm__t(c->file), dsm__u(version)); return 0; }
+    c->thing = dsm__str_of("tensor_count");
+    if (h->n_tensors > (c->size - 24) / 24) { c->status = dsm__err(c->error, DSM__ERR_FILE_COUNT, dsm__t(c->file), dsm__s("header"), dsm__u(0), dsm__t(c->thing), dsm__u(h->n_tensors), dsm__u(c->size - 24)); return 0; }
+    if (h->n_tensors > DSM__FILE_TENSORS) { c->status = dsm__err(c->error, DSM__ERR_FILE_LIMIT, dsm__t(c->file), dsm__u(h->n_tensors), dsm__s("tensors"), dsm__i(DSM__FILE_TENSORS)); return 0; }
+    c->thing = dsm__str_of("metadata_kv_count");
+    if (h->n_keys > (c->size - 24) / 13) { c->status = dsm__err(c->error, DSM__ERR_FILE_COUNT, dsm__t(c->file), dsm__s("header"), dsm__u(0), dsm__t(c->thing), dsm__u(h->n_keys), dsm__u(c->size - 24)); return 0; }
+    if (h->n_keys > DSM__FILE_KEYS) { c->status = dsm__err(c->error, DSM__ERR_FILE_LIMIT, dsm__t(c->file), dsm__u(h->n_keys), dsm__s("keys"), dsm__i(DSM__FILE_KEYS)); return 0; }
+    return 1;
+}
+/* Goes through a whole header. keys, tensors NULL: only checks and counts; else there is room for as many as *h says. 0: c->more, or c->status. */
+DSM__FN int dsm__file_walk(dsm__file_cursor *c, dsm__file_head *h, dsm__key_ref *keys, dsm__tensor_ref *tensors, int shard, int any_type) {
+    dsm__key_ref key; dsm__tensor_ref tensor; uint64_t n_keys = h->n_keys, n_tensors = h->n_tensors;
+    memset(h, 0, sizeof *h); h->alignment = 32; c->at = 0; c->more = 0; c->status = DSM_OK; c->kind = "header"; c->item = 0; c->thing = dsm__str_of("magic and counts");
+    if (!dsm__file_take_magic(c, h)) return 0;
+    if ((keys && h->n_keys != n_keys) || (tensors && h->n_tensors != n_tensors)) { c->status = dsm__err(c->error, DSM__ERR_FILE_CHANGED, dsm__t(c->file)); return 0; }
+    c->kind = "key";
+    for (uint64_t i = 0; i < h->n_keys; i++) {
+        c->item = i;
+        if (!dsm__file_take_key(c, h, keys ? keys + i : &key)) return 0; }
+    c->kind = "tensor";
+    for (uint64_t i = 0; i < h->n_tensors; i++) {
+        c->item = i;
+        if (!dsm__file_take_tensor(c, tensors ? tensors + i : &tensor, any_type)) return 0;
+        if (tensors) tensors[i].shard = shard; }
+    h->end = c->at; return 1;
+}
+
+/* --- sources --- */
+DSM__FN dsm__str dsm__file_tail(dsm__str s) { /* the end of a path, for messages */
+    size_t from = s.n > 100 ? s.n - 100 : 0;
+    if (from) for (size_t i = from; i < s.n; i++) if (s.at[i] == '/') { from = i + 1; break; }
+    while (from && from < s.n && (s.at[from] & 0xC0) == 0x80) from++;
+    return dsm__str_n(s.at + from, s.n - from);
+}
+enum { DSM__FILE_SUFFIX = 20 }; /* -00001-of-00003.gguf */
+DSM__FN int dsm__file_split_name(dsm__str path, uint64_t *no, uint64_t *count) { /* 1-based, as in the name */
+    static const char form[] = "-#####-of-#####.gguf"; const char *p; uint64_t v[2] = { 0, 0 };
+    if (path.n < DSM__FILE_SUFFIX) return 0;
+    p = path.at + path.n - DSM__FILE_SUFFIX;
+    for (int i = 0; i < DSM__FILE_SUFFIX; i++) {
+        if (form[i] != '#') { if (p[i] != form[i]) return 0; }
+        else { if (p[i] < '0' || p[i] > '9') return 0;
+            v[i > 6] = v[i > 6] * 10 + (uint64_t)(p[i] - '0'); }
+    }
+    *no = v[0]; *count = v[1]; return 1;
+}
+DSM__FN dsm__str dsm__file_name(const dsm__file *f, int shard) { /* of a shard: the first one's with another number; valid until the next call */
+    uint64_t no, count;
+    if (f->split && dsm__file_split_name(dsm__str_of(f->names), &no, &count)) {
+        char *p = f->names + strlen(f->names) - DSM__FILE_SUFFIX + 5;
+        for (int v = shard + 1, i = 0; i < 5; i++, v /= 10) *p-- = (char)('0' + v % 10);
+    }
+    return dsm__file_tail(dsm__str_of(f->names));
+}
+DSM__FN int dsm__file_cancelled(const dsm_model_desc *d, uint64_t done, uint64_t total, const char *what) { return d->progress.progress && d->progress.progress(d->progress.user, done, total, what); }
+DSM__FN dsm_status dsm__file_read(const dsm__file *f, int shard, const dsm_model_desc *d, uint64_t at, void *to, size_t n, dsm_error *error) {
+    const dsm__file_shard *s = f->shards + shard; int e;
+    if (!n) return DSM_OK;
+    if (d->data) { memcpy(to, (const uint8_t *)d->data + at, n); return DSM_OK; }
+    if (d->reader.read_at) return d->reader.read_at(d->reader.user, at, to, n) ? dsm__err(error, DSM__ERR_READER, dsm__u(n), dsm__u(at)) : DSM_OK;
+    e = dsm__os_read_at(s->fd, s->offset + at, to, n);
+    return e ? dsm__err(error, DSM__ERR_READ, dsm__t(dsm__file_name(f, shard)), dsm__s(dsm__os_why(e))) : DSM_OK;
+}
+/* The header of a shard that is not in memory as a whole: a private copy that grows until it is all there. */
+DSM__FN dsm_status dsm__file_read_header(dsm__file *f, int shard, const dsm_model_desc *d, dsm__file_cursor *c, dsm__file_head *h, dsm_error *error) {
+    dsm__file_shard *s = f->shards + shard; uint64_t cap = s->size < 1 << 20 ? s->size : 1 << 20, have = 0; uint8_t *old = NULL; dsm_status status = DSM_OK;
+    for (;;) {
+        size_t n; uint8_t *p = dsm__to_size(cap, &n) ? (uint8_t *)dsm__mem_alloc(&f->allocator, n) : NULL;
+        if (!p) status = dsm__err(error, DSM__ERR_NO_MEMORY, dsm__u(cap), dsm__s("the file's header"));
+        else {
+            if (have) memcpy(p, old, (size_t)have);
+            if (dsm__file_cancelled(d, have, cap, "reading the header")) status = dsm__err(error, DSM__ERR_CANCELLED, dsm__s("opening the model"));
+            else status = dsm__file_read(f, shard, d, have, p + have, (size_t)(cap - have), error);
+        }
+        dsm__mem_free(&f->allocator, old, (size_t)have);
+        if (status) { dsm__mem_free(&f->allocator, p, n); return status; }
+        old = p; have = cap; c->window = p; c->n = cap;
+        if (dsm__file_walk(c, h, NULL, NULL, shard, f->header_only)) break;
+        if (!c->more) { dsm__mem_free(&f->allocator, old, (size_t)have); return c->status; }
+        cap = cap > s->size / 2 ? s->size : cap * 2;
+    }
+    s->copy = (uint8_t *)dsm__mem_alloc(&f->allocator, (size_t)h->end); s->header = h->end; /* what was read beyond it goes back */
+    if (s->copy) memcpy(s->copy, old, (size_t)h->end); else status = dsm__err(error, DSM__ERR_NO_MEMORY, dsm__u(h->end), dsm__s("the file's header"));
+    dsm__mem_free(&f->allocator, old, (size_t)have);
+    if (!status && !f->header_only) f->bytes += h->end;
+    s->window = s->copy; return status;
+}
+DSM__FN void dsm__file_close_fd(dsm__file *f, int shard) {
+    if (f->owns_fd && f->shards[shard].fd >= 0) { dsm__os_close(f->shards[shard].fd); f->shards[shard].fd = -1; }
+}
+DSM__FN dsm_status dsm__file_open_shard(dsm__file *f, int shard, const dsm_model_desc *d, dsm__file_head *h, dsm_error *error) {
+    dsm__file_shard *s = f->shards + shard; dsm__file_cursor c; int e = 0, in_place = d->data != NULL; dsm_status status;
+    memset(&c, 0, sizeof c); c.error = error; s->fd = -1;
+    if (d->data || d->reader.read_at) s->size = d->data ? d->size : d->reader.size;
+    else {
+        uint64_t size = 0; size_t n;
+        dsm__file_name(f, shard);
+        if (d->use_fd) s->fd = d->fd; else e = dsm__os_open(f->names, &s->fd);
+        if (e) {
+            s->fd = -1;
+            return shard ? dsm__err(error, DSM__ERR_SPLIT_OPEN, dsm__t(dsm__file_name(f, shard)), dsm__s(dsm__os_why(e)), dsm__i(f->n_shards))
+                         : dsm__err(error, DSM__ERR_OPEN, dsm__t(dsm__file_name(f, shard)), dsm__s(dsm__os_why(e))); }
+        if (0 != (e = dsm__os_size(s->fd, &size))) return dsm__err(error, DSM__ERR_READ, dsm__t(dsm__file_name(f, shard)), dsm__s(dsm__os_why(e)));
+        s->offset = d->use_fd ? d->offset : 0;
+        if (s->offset > size || (d->use_fd && d->size > size - s->offset)) return dsm__err(error, DSM__ERR_FILE_RANGE, dsm__u(d->size), dsm__u(d->offset), dsm__u(size));
+        s->size = d->use_fd && d->size ? d->size : size - s->offset;
+        if (s->size && !f->header_only && !d->copy) {
+            if (!dsm__to_size(s->size, &n) || n > SIZE_MAX - (1u << 24)) return dsm__err(error, DSM__ERR_TOO_LARGE, dsm__t(dsm__file_name(f, shard)));
+            if (0 != (e = dsm__os_map_file(s->fd, s->offset, n, &s->map))) return dsm__err(error, DSM__ERR_MAP, dsm__t(dsm__file_name(f, shard)), dsm__s(dsm__os_why(e)));
+            in_place = 1; }
+    }
+    c.file = dsm__file_name(f, shard); c.size = s->size;
+    if (!s->size) return dsm__err(error, DSM__ERR_FILE_MAGIC, dsm__t(c.file), dsm__s("it is empty"));
+    if (in_place) {
+        c.window = s->window = d->data ? (const uint8_t *)d->data : s->map.at; c.n = s->size;
+        if (!dsm__file_walk(&c, h, NULL, NULL, shard, f->header_only)) return c.status;
+        s->header = h->end;
+    } else if (0 != (status = dsm__file_read_header(f, shard, d, &c, h, error))) return status;
+    s->n_tensors = h->n_tensors; s->data = dsm__round_up(h->end, h->alignment); s->alignment = (uint32_t)h->alignment;
+    if (f->owns_fd && s->fd >= 0 && (in_place || f->header_only || shard)) dsm__file_close_fd(f, shard);
+    return DSM_OK;
+}
+DSM__FN void dsm__file_close(dsm__file *f) {
+    dsm_allocator a = f->allocator;
+    for (int i = 0; i < f->n_open; i++) {
+        dsm__os_unmap(&f->shards[i].map);
+        dsm__file_close_fd(f, i);
+        dsm__mem_free(&a, f->shards[i].copy, (size_t)f->shards[i].header);
+    }
+    dsm__mem_free(&a, f->shards, f->shards_size);
+    dsm__mem_free(&a, f->names, f->names_size);
+    dsm__mem_free(&a, f->block, f->block_size);
+    dsm__mem_free(&a, f->copied, (size_t)f->copied_size);
+    memset(f, 0, sizeof *f);
+}
+
+/* --- the tables --- */
+typedef enum dsm__file_by { DSM__FILE_BY_KEY = 1, DSM__FILE_BY_NAME, DSM__FILE_BY_OFFSET } dsm__file_by;
+DSM__FN int dsm__file_compare(const dsm__file *f, dsm__file_by by, uint32_t a, uint32_t b) {
+    const dsm__tensor_ref *s = f->tensors + a, *t = f->tensors + b;
+    if (by == DSM__FILE_BY_KEY) return dsm__file_order(f->keys[a].key, f->keys[b].key);
+    if (by == DSM__FILE_BY_NAME) return dsm__file_order(s->name, t->name);
+    return s->shard != t->shard ? (s->shard < t->shard ? -1 : 1) : s->offset < t->offset ? -1 : s->offset > t->offset;
+}
+DSM__FN void dsm__file_sort(const dsm__file *f, dsm__file_by by, uint32_t *order, size_t n) { /* heapsort: no input makes it slow */
+    for (size_t i = 0; i < n; i++) order[i] = (uint32_t)i;
+    for (size_t start = n / 2, end = n; end > 1;) {
+        size_t root; uint32_t v;
+        if (start) v = order[--start]; else { end--; v = order[end]; order[end] = order[0]; }
+        for (root = start;;) {
+            size_t child = 2 * root + 1;
+            if (child >= end) break;
+            if (child + 1 < end && dsm__file_compare(f, by, order[child], order[child + 1]) < 0) child++;
+            if (dsm__file_compare(f, by, v, order[child]) >= 0) break;
+            order[root] = order[child]; root = child;
+        }
+        order[root] = v;
+    }
+}
+DSM__FN dsm_status dsm__file_check_keys(dsm__file *f, dsm_error *error) {
+    dsm__file_sort(f, DSM__FILE_BY_KEY, f->key_order, f->n_keys);
+    for (size_t i = 1; i < f->n_keys; i++)
+        if (!dsm__file_compare(f, DSM__FILE_BY_KEY, f->key_order[i - 1], f->key_order[i]))
+            return dsm__err(error, DSM__ERR_FILE_TWICE, dsm__s("key"), dsm__t(f->keys[f->key_order[i]].key));
+    return DSM_OK;
+}
+DSM__FN dsm_status dsm__file_check_tensors(dsm__file *f, dsm_error *error) {
+    int sorted = 1;
+    for (size_t i = 0; i < f->n_tensors; i++) {
+        dsm__tensor_ref *t = f->tensors + i; const dsm__file_shard *s = f->shards + t->shard; uint64_t end;
+        if (t->offset % s->alignment) return dsm__err(error, DSM__ERR_FILE_UNALIGNED, dsm__t(dsm__file_name(f, t->shard)), dsm__t(t->name), dsm__u(t->offset), dsm__u(s->alignment));
+        if (!dsm__add64(s->data, t->offset, &t->offset) || !dsm__add64(t->offset, t->bytes, &end) || end > s->size)
+            return dsm__err(error, DSM__ERR_FILE_PAST_END, dsm__t(dsm__file_name(f, t->shard)), dsm__t(t->name), dsm__u(t->bytes), dsm__u(s->size));
+        if (i && t[-1].shard == t->shard && t[-1].offset + t[-1].bytes > t->offset) sorted = 0;
+        f->weight_bytes += t->bytes; /* each is at most its file, and there are few enough */
+    }
+    if (!sorted) {
+        dsm__file_sort(f, DSM__FILE_BY_OFFSET, f->tensor_order, f->n_tensors);
+        for (size_t i = 1; i < f->n_tensors; i++) {
+            const dsm__tensor_ref *s = f->tensors + f->tensor_order[i - 1], *t = f->tensors + f->tensor_order[i];
+            if (s->shard == t->shard && s->offset + s->bytes > t->offset) return dsm__err(error, DSM__ERR_FILE_OVERLAP, dsm__t(dsm__file_name(f, t->shard)), dsm__t(s->name), dsm__t(t->name)); }
+    }
+    dsm__file_sort(f, DSM__FILE_BY_NAME, f->tensor_order, f->n_tensors);
+    for (size_t i = 1; i < f->n_tensors; i++)
+        if (!dsm__file_compare(f, DSM__FILE_BY_NAME, f->tensor_order[i - 1], f->tensor_order[i]))
+            return dsm__err(error, DSM__ERR_FILE_TWICE, dsm__s("tensor"), dsm__t(f->tensors[f->tensor_order[i]].name));
+    return DSM_OK;
+}
+DSM__FN dsm_status dsm__file_copy_weights(dsm__file *f, const dsm_model_desc *d, dsm_error *error) { /* all tensors, each aligned, into one block */
+    uint64_t total = 0, done = 0, at = 0; size_t n;
+    for (size_t i = 0; i < f->n_tensors; i++) total += dsm__round_up(f->tensors[i].bytes, DSM__ALIGN);
+    if (!total) return DSM_OK;
+    if (!dsm__to_size(total, &n)) return dsm__err(error, DSM__ERR_TOO_LARGE, dsm__t(dsm__file_name(f, 0)));
+    if (!(f->copied = (uint8_t *)dsm__mem_alloc_raw(&f->allocator, n))) return dsm__err(error, DSM__ERR_NO_MEMORY, dsm__u(total), dsm__s("the weights"));
+    f->copied_size = total;
+    for (size_t i = 0; i < f->n_tensors; i++) {
+        dsm__tensor_ref *t = f->tensors + i;
+        if (f->owns_fd && f->shards[t->shard].fd < 0) { /* later shards were closed after their headers: there may be thousands */
+            dsm__str name = dsm__file_name(f, t->shard); int e;
+            if (i && f->tensors[i - 1].shard != t->shard) dsm__file_close_fd(f, f->tensors[i - 1].shard);
+            e = dsm__os_open(f->names, &f->shards[t->shard].fd);
+            if (e) { f->shards[t->shard].fd = -1; return dsm__err(error, DSM__ERR_OPEN, dsm__t(name), dsm__s(dsm__os_why(e))); }
+        }
+        for (uint64_t from = 0; from < t->bytes;) {
+            uint64_t piece = t->bytes - from < DSM__FILE_PIECE ? t->bytes - from : DSM__FILE_PIECE; dsm_status status;
+            if (dsm__file_cancelled(d, done, f->weight_bytes, "reading the weights")) return dsm__err(error, DSM__ERR_CANCELLED, dsm__s("opening the model"));
+            if (0 != (status = dsm__file_read(f, t->shard, d, t->offset + from, f->copied + at + from, (size_t)piece, error))) return status;
+            from += piece; done += piece; }
+        t->data = f->copied + at; at += dsm__round_up(t->bytes, DSM__ALIGN);
+    }
+    for (int i = 0; i < f->n_open; i++) dsm__file_close_fd(f, i);
+    return DSM_OK;
+}
+DSM__FN dsm_status dsm__file_open_rest(dsm__file *f, const dsm_model_desc *d, dsm__file_head *first, dsm_error *error) { /* shards 1 .. */
+    uint64_t no, count, total = first->n_tensors; dsm__file_head h; dsm__file_shard *old = f->shards; dsm_status status; size_t n;
+    if (first->split_count > DSM__FILE_SHARDS) return dsm__err(error, DSM__ERR_SPLIT_COUNT, dsm__t(dsm__file_name(f, 0)), dsm__u(first->split_count));
+    if (d->data || d->use_fd || d->reader.read_at) return dsm__err(error, DSM__ERR_SPLIT_SOURCE, dsm__u(first->split_count));
+    if (!dsm__file_split_name(dsm__str_of(d->path), &no, &count)) return dsm__err(error, DSM__ERR_SPLIT_NAME, dsm__t(dsm__file_name(f, 0)), dsm__u(first->split_no + 1), dsm__u(first->split_count));
+    f->split = 1; /* from here on a shard has a name */
+    if (first->split_no) return dsm__err(error, DSM__ERR_SPLIT_FIRST, dsm__u(first->split_no + 1), dsm__u(first->split_count), dsm__t(dsm__file_name(f, 0)));
+    if (no != 1 || count != first->split_count) return dsm__err(error, DSM__ERR_SPLIT_NAME, dsm__t(dsm__file_name(f, 0)), dsm__u(1), dsm__u(first->split_count));
+    n = (size_t)count * sizeof *f->shards;
+    if (!(f->shards = (dsm__file_shard *)dsm__mem_alloc(&f->allocator, n))) { f->shards = old; return dsm__err(error, DSM__ERR_NO_MEMORY, dsm__u(n), dsm__s("the list of shards")); }
+    f->shards[0] = *old; dsm__mem_free(&f->allocator, old, f->shards_size);
+    f->bytes += n - f->shards_size; f->shards_size = n; f->n_shards = (int)count;
+    for (int i = 1; i < f->n_shards; i++) {
+        if (dsm__file_cancelled(d, (uint64_t)i, count, "opening the shards")) return dsm__err(error, DSM__ERR_CANCELLED, dsm__s("opening the model"));
+        f->n_open = i + 1;
+        if (0 != (status = dsm__file_open_shard(f, i, d, &h, error))) return status;
+        if (h.split_no != (uint64_t)i || h.split_count != count)
+            return dsm__err(error, DSM__ERR_SPLIT_WRONG, dsm__t(dsm__file_name(f, i)), dsm__u(h.split_no + 1), dsm__u(h.split_count), dsm__i(i + 1), dsm__u(count));
+        total += h.n_tensors;
+    }
+    if (total > DSM__FILE_TENSORS) return dsm__err(error, DSM__ERR_FILE_LIMIT, dsm__t(dsm__file_name(f, 0)), dsm__u(total), dsm__s("tensors"), dsm__i(DSM__FILE_TENSORS));
+    if (first->has_split_tensors && first->split_tensors != total) return dsm__err(error, DSM__ERR_SPLIT_TENSORS, dsm__t(dsm__file_name(f, 0)), dsm__u(first->split_tensors), dsm__u(count), dsm__u(total));
+    return DSM_OK;
+}
+DSM__FN dsm_status dsm__file_load(dsm__file *f, const dsm_model_desc *d, dsm_error *error) {
+    dsm__file_head first, h; dsm__arena m; dsm_status status; uint64_t total = 0; size_t n = 0;
+    memset(&first, 0, sizeof first); memset(&m, 0, sizeof m);
+    if (0 != (status = dsm__file_open_shard(f, 0, d, &first, error))) return status;
+    if (first.split_count > 1) {
+        if (0 != (status = dsm__file_open_rest(f, d, &first, error))) return status; }
+    for (int i = 0; i < f->n_shards; i++) { f->file_bytes += f->shards[i].size; n += (size_t)f->shards[i].n_tensors; }
+    f->n_keys = (size_t)first.n_keys; f->n_tensors = n;
+    for (int pass = 0; pass < 2; pass++) { /* first to count, then to lay out */
+        m.used = 0;
+        f->keys = (dsm__key_ref *)dsm__mem_take(&m, f->n_keys, sizeof *f->keys);
+        f->tensors = (dsm__tensor_ref *)dsm__mem_take(&m, n + 1, sizeof *f->tensors);
+        f->key_order = (uint32_t *)dsm__mem_take(&m, f->n_keys, sizeof *f->key_order);
+        f->tensor_order = (uint32_t *)dsm__mem_take(&m, n, sizeof *f->tensor_order);
+        if (pass) break;
+        f->block_size = (size_t)m.used; m.size = m.used;
+        if (!(f->block = m.base = (uint8_t *)dsm__mem_alloc(&f->allocator, f->block_size))) return dsm__err(error, DSM__ERR_NO_MEMORY, dsm__u(m.used), dsm__s("the lists of keys and tensors"));
+    }
+    f->bytes += f->block_size;
+    for (int i = 0; i < f->n_shards; i++) {
+        dsm__file_shard *s = f->shards + i; dsm__file_cursor c;
+        memset(&c, 0, sizeof c); h = first; h.n_tensors = s->n_tensors;
+        c.error = error; c.window = s->window; c.n = c.size = s->copy ? s->header : s->size; c.file = dsm__file_name(f, i);
+        if (!dsm__file_walk(&c, &h, i ? NULL : f->keys, f->tensors + total, i, f->header_only)) return c.status ? c.status : dsm__err(error, DSM__ERR_FILE_CHANGED, dsm__t(c.file));
+        total += s->n_tensors;
+    }
+    if (0 != (status = dsm__file_check_keys(f, error)) || 0 != (status = dsm__file_check_tensors(f, error))) return status;
+    if (f->header_only) return DSM_OK;
+    if (d->reader.read_at || d->copy) return dsm__file_copy_weights(f, d, error);
+    for (size_t i = 0; i < n; i++) f->tensors[i].data = f->shards[f->tensors[i].shard].window + f->tensors[i].offset;
+    return DSM_OK;
+}
+/* Opens any source. After an error *f is empty, all is released. */
+DSM__FN dsm_status dsm__file_open(dsm__file *f, const dsm_model_desc *d, const dsm_allocator *a, dsm_error *error) {
+    int n_sources = (d->path != NULL) + (d->data != NULL) + (d->use_fd != 0) + (d->reader.read_at != NULL); dsm_status status; const char *name;
+    memset(f, 0, sizeof *f);
+    if (n_sources != 1) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("dsm_model_open"), dsm__s(n_sources ? "more than one source: set one of path, data, use_fd, reader" : "no source: set one of path, data, use_fd, reader"));
+    name = d->path ? d->path : d->data ? "the memory block" : d->use_fd ? "the file descriptor" : "the reader";
+    f->allocator = *a; f->header_only = d->header_only != 0; f->owns_fd = d->path != NULL;
+    f->names_size = strlen(name) + 1; f->shards_size = sizeof *f->shards; f->bytes = f->names_size + f->shards_size;
+    f->names = (char *)dsm__mem_alloc(a, f->names_size);
+    f->shards = (dsm__file_shard *)dsm__mem_alloc(a, f->shards_size);
+    if (!f->names || !f->shards) status = dsm__err(error, DSM__ERR_NO_MEMORY, dsm__u(f->bytes), dsm__s("the file's name"));
+    else {
+        memcpy(f->names, name, f->names_size); f->n_shards = f->n_open = 1;
+        status = dsm__file_load(f, d, error);
+    }
+    if (status) dsm__file_close(f);
+    return status;
+}
 
 // >>tok
 /* (being built) */
 
 // >>arch
-/* (being built) */
+/* Hyper-parameters and tensors of the models that run: llama, qwen2, qwen3, deepseek, deepseek2. The only room that knows model names. Every shape is
+   checked against the metadata, so that nobody after it has to. Test: tests/arch.c */
+typedef enum dsm__arch_family { DSM__ARCH_NONE = 0, DSM__ARCH_LLAMA, DSM__ARCH_QWEN2, DSM__ARCH_QWEN3, DSM__ARCH_DEEPSEEK, DSM__ARCH_DEEPSEEK2 } dsm__arch_family;
+typedef struct dsm__mat { const uint8_t *data; size_t stride; int fmt, n_rows, n_cols, present; } dsm__mat; /* n_rows rows of n_cols, stride bytes apart, any alignment; header_only: data NULL, the rest right */
+typedef struct dsm__layer {
+    const float *attn_norm, *ffn_norm;                                                 /* [width] */
+    dsm__mat q, k, v, o; const float *q_bias, *k_bias, *v_bias, *q_norm, *k_norm;      /* biases and per-head norms: NULL where the model has none. q also for MLA without q_a */
+    dsm__mat q_a, q_b, kv_a; const float *q_a_norm, *kv_a_norm;                        /* MLA; q_a absent: q is direct */
+    int split;                                                                         /* 1: k_b and v_b are tensors; 0: kv_b is, v_b is a view of it, k_b absent */
+    dsm__mat kv_b, k_b, v_b;                                                           /* kv_b: [heads * (nope + head_v)][latent]; k_b: [heads * latent][nope]; v_b: head_v rows of [latent] for each head */
+    size_t kv_b_head_stride, k_b_head_stride, v_b_head_stride;                         /* bytes from one head's first row to the next head's */
+    int moe; dsm__mat gate, up, down;                                                  /* dense, or absent */
+    dsm__mat router; const float *router_bias;                                         /* [n_experts][width]: F32, F16 or BF16; bias: NULL or [n_experts] */
+    int fused_gate_up; dsm__mat gate_exps, up_exps, down_exps;                         /* expert e: rows e * expert_width ..; down: e * width ..; fused: gate_exps has 2 * expert_width rows an expert, gate first, up_exps absent */
+    dsm__mat gate_shared, up_shared, down_shared;                                      /* absent: no shared expert */
+    dsm__mat eh_proj, mtp_embed, mtp_head; const float *enorm, *hnorm, *mtp_norm;      /* MTP layers; embed, head: absent where the model's are used; mtp_norm is never NULL */
+} dsm__layer;
+typedef struct dsm__arch {
+    int family, vocabulary_only; dsm__str name, architecture;
+    dsm_error refused; /* header_only: why it would not run; status 0: it would */
+    int n_layers, n_mtp, width, n_heads, n_kv_heads, head_k, head_v, n_rot, neox, n_vocab /* rows of the output */, context;
+    int mla, latent, q_rank, nope; float eps, attn_scale;
+    int n_experts, n_used, n_shared, expert_width, n_dense, ffn_width, sigmoid, normalize, n_groups, n_groups_used, group_top2; float expert_scale;
+    double *rope_theta /* [n_rot/2]: angle per position of each pair; scaling and rope_freqs are in it */; float rope_amplitude; /* of cos and sin */
+    dsm__mat embed, output; const float *output_norm; dsm__layer *layers; /* n_layers + n_mtp; output may be embed */
+    uint64_t parameters, active, fingerprint; /* fingerprint 0: header_only */
+    uint64_t bytes; /* allocated; header_only: as an ordinary open would */
+    uint8_t *vectors; uint64_t vectors_size, vectors_used; dsm_allocator allocator;
+} dsm__arch;
 
 // >>kv
 /* (being built) */
@@ -1089,5 +2731,5 @@ DSMOE_API dsm_status dsm_pick(float *logits, int n_vocab, const dsm_sampling *sa
 #if !defined(__clang__)
 #pragma GCC pop_options
 #endif
-#endif /* DSMOE_IMPLEMENTED */
+#endif /* DSMOE_IMPLEMENTED_REST */
 #endif /* DSMOE_IMPLEMENTATION */
