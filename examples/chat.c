@@ -8,8 +8,15 @@
    Public domain or MIT, as dsmoe.h. */
 #define DSMOE_IMPLEMENTATION
 #include "../dsmoe.h"
+#include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/types.h>
+#include <time.h>
+#include <unistd.h>
 
 static const char usage[] =
     "usage: chat [-m MODEL] [-p PROMPT] [-f FILE] [options]\n"
@@ -344,7 +351,7 @@ static const char *shipped(const char *program) {
     ssize_t n = readlink("/proc/self/exe", path, 4096);
     if (n <= 0 && strlen(program) < 4096) { strcpy(path, program); n = (ssize_t)strlen(program); }
     while (n > 0 && path[n - 1] != '/') n--;
-    if (n > 0) for (size_t i = 0; i < DSM__COUNT(places); i++) { strcpy(path + n - 1, places[i]); if (there(path)) return path; }
+    if (n > 0) for (size_t i = 0; i < sizeof places / sizeof *places; i++) { strcpy(path + n - 1, places[i]); if (there(path)) return path; }
     if (there("examples/pocket.gguf")) return "examples/pocket.gguf";
     if (there("pocket.gguf")) return "pocket.gguf";
     die(1, "the shipped model examples/pocket.gguf is not here: name a model with -m");

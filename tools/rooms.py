@@ -31,6 +31,7 @@ ROOMS = [
     ("backend", r"dsm__be_\w+"),
     ("run", r"dsm__run_\w+"),
     ("pick", r"dsm__pick_\w+"),
+    ("turn", r"dsm__turn_\w+"),
     ("desk", r"dsm_[a-z]\w*|dsm__desk_\w+"),
 ]
 LINE_MAX = 200
