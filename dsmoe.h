@@ -716,13 +716,1063 @@ DSM__FN uint64_t dsm__num_random(uint64_t seed, uint64_t at) { /* splitmix64 of 
 }
 
 // >>fmt
-/* (being built) */
+/* THE list of tensor formats, their block layouts, and the reference that takes rows apart and makes them. All of it plain C in exact IEEE steps; the fast
+   products are in kern, which stamps itself from the same list. Knows ggml's numbers and names of types that are not run, so that errors can name them.
+   Test: tests/formats.c */
+
+/* plain(name, ggml id, bytes): one number per weight.
+   own, shared(name, ggml id, weights and bytes of a block; then for kern: weights per scale; has minima; largest |w| as the unpacker makes it, and what is
+   then still to be subtracted from it (-1: nothing, the bytes are signed); the tile that multiplies it when unpacked).
+   own: has a mat-vec of its own; shared: carries few models' bytes, so it is always unpacked and shares a tile, which saves code and compile time. */
+#define DSM__FMT_LIST(plain, own, shared) \
+    plain(F32, 0, 4) plain(F16, 1, 2) plain(BF16, 30, 2) \
+    own(Q4_0,     2,  32,  18, 32, 0,  15,  8, u4) \
+    shared(Q4_1,  3,  32,  20, 32, 1,  15,  0, u5m) \
+    shared(Q5_0,  6,  32,  22, 32, 0,  16, -1, s8) \
+    shared(Q5_1,  7,  32,  24, 32, 1,  31,  0, u5m) \
+    own(Q8_0,     8,  32,  34, 32, 0, 128, -1, s8) \
+    shared(Q2_K, 10, 256,  84, 16, 1,   3,  0, u2m) \
+    shared(Q3_K, 11, 256, 110, 16, 0,  35, 32, u6) \
+    own(Q4_K,    12, 256, 144, 32, 1,  15,  0, u5m) \
+    own(Q5_K,    13, 256, 176, 32, 1,  31,  0, u5m) \
+    own(Q6_K,    14, 256, 210, 16, 0,  63, 32, u6) \
+    shared(IQ4_NL, 20, 32, 18, 32, 0, 127, -1, s8) \
+    shared(IQ4_XS, 23, 256, 136, 32, 0, 127, -1, s8) \
+    shared(MXFP4, 39, 32, 17, 32, 0, 12, -1, s8)
+#define DSM__FMT_NONE(...)
+#define DSM__X1(name, ggml, bytes) DSM__FMT_##name,
+#define DSM__X2(name, ggml, unit, bytes, width, mins, wmax, bias, tile) DSM__FMT_##name,
+enum dsm__fmt_id { DSM__FMT_LIST(DSM__X1, DSM__X2, DSM__X2) DSM__FMT_COUNT };
+#undef DSM__X1
+#undef DSM__X2
+typedef struct dsm__fmt { const char *name; uint32_t ggml; int unit, bytes, width, mins, wmax, bias; } dsm__fmt; /* unit weights are stored in so many bytes; width 0: plain */
+#define DSM__X1(name, ggml, bytes) { #name, ggml, 1, bytes, 0, 0, 0, 0 },
+#define DSM__X2(name, ggml, unit, bytes, width, mins, wmax, bias, tile) { #name, ggml, unit, bytes, width, mins, wmax, bias },
+static const dsm__fmt dsm__fmts[DSM__FMT_COUNT] = { DSM__FMT_LIST(DSM__X1, DSM__X2, DSM__X2) };
+#undef DSM__X1
+#undef DSM__X2
+static const int8_t dsm__fmt_iq4[16] = { -127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113 };
+static const int8_t dsm__fmt_mxfp4[16] = { 0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12 }; /* halves: the scale is 2^(e-128) */
 
 // >>cpu
-/* (being built) */
+/* What this processor can do, asked once. A bit stands for all that a level of kern needs, and on x86 also for the system keeping those registers (XGETBV).
+   Test: tests/kernels.c */
+enum { DSM__CPU_AVX2 = 1, DSM__CPU_AVXVNNI = 2, DSM__CPU_AVX512 = 4, DSM__CPU_DOTPROD = 8 };
+#if defined(__x86_64__)
+#include <cpuid.h>
+DSM__FN uint32_t dsm__cpu_ask(void) {
+    unsigned a, b, c, d, low, high, have = 0;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || (c & (1u << 27 | 1u << 28 | 1u << 29 | 1u << 12)) != (1u << 27 | 1u << 28 | 1u << 29 | 1u << 12)) return 0; /* OSXSAVE, AVX, F16C, FMA */
+    __asm__ volatile(".byte 0x0f, 0x01, 0xd0" : "=a"(low), "=d"(high) : "c"(0)); /* xgetbv */
+    if ((low & 6) != 6 || !__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(b >> 5 & 1)) return 0;
+    have = DSM__CPU_AVX2;
+    /* F, BW, VL, VNNI; and masks, upper halves and the upper 16 registers are saved */
+    if ((low & 0xe0) == 0xe0 && (b >> 16 & 1) && (b >> 30 & 1) && (b >> 31 & 1) && (c >> 11 & 1)) have |= DSM__CPU_AVX512;
+    if (a >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 4 & 1)) have |= DSM__CPU_AVXVNNI;
+    return have;
+}
+#elif defined(__aarch64__)
+DSM__FN uint32_t dsm__cpu_ask(void) {
+#if defined(__ARM_FEATURE_DOTPROD) || defined(__APPLE__) /* every Apple processor that runs 64-bit macOS */
+    return DSM__CPU_DOTPROD;
+#elif defined(__linux__)
+    return getauxval(AT_HWCAP) >> 20 & 1 ? DSM__CPU_DOTPROD : 0; /* HWCAP_ASIMDDP: true of all cores, big and little */
+#else
+    return 0;
+#endif
+}
+#else
+DSM__FN uint32_t dsm__cpu_ask(void) { return 0; }
+#endif
+static uint32_t dsm__cpu_word; /* the only mutable global: 0, or the features with the top bit; every thread would write the same */
+DSM__FN uint32_t dsm__cpu_features(void) {
+    uint32_t have = __atomic_load_n(&dsm__cpu_word, __ATOMIC_RELAXED);
+    if (!have) { have = dsm__cpu_ask() | 1u << 31; __atomic_store_n(&dsm__cpu_word, have, __ATOMIC_RELAXED); }
+    return have & 0x7fffffffu;
+}
 
 // >>kern
-/* (being built) */
+/* The fast arithmetic, and the only room with intrinsics. Formats x instruction sets x shapes are added here, not multiplied:
+
+     a FORMAT is one line of the list in fmt and one unpacker of 1 to 12 lines, written in words;
+     an ISA   is one set of words, and one pass at the end of this room, which is this file included by itself;
+     a SHAPE  is one driver: mat-vec of 1, 2 or 4 tokens straight from the file, or unpack + tile for prompts and for the formats that share one.
+
+   The words are about CHUNKS: 16 bytes of each of ROWS rows of the matrix, in whatever order of lanes the ISA likes. Taking formats apart
+   is byte-wise work, so an unpacker cannot see that order:
+
+     AVX-512   ROWS 16   four vectors, vector j holds bytes 4j .. 4j+3 of 16 rows; sums end in lanes, one row each
+     256 bits  ROWS  8   the same with half the rows
+     NEON      ROWS  4   four vectors, one per row; an addp tree brings the four sums into the lanes of one
+     plain C   ROWS  1   sixteen bytes
+
+   Scales, minima and sums are vectors of ROWS lanes (Reals, Ints) everywhere. Every pass gives the same bits: integer sums are exact in any order, and
+   each float operation below stands exactly where the contract (Part I) has it. Test: tests/kernels.c */
+#ifndef DSMOE_HEADER_NAME
+#define DSMOE_HEADER_NAME "dsmoe.h" /* define it if this file has another name */
+#endif
+
+/* A tile knows only what is left of a format in scratch; named after the format that asks most of it. */
+#define DSM__K_TILES(X) X(u4, Q4_0) X(s8, Q8_0) X(u5m, Q5_K) X(u6, Q6_K) X(u2m, Q2_K)
+enum { DSM__K_MOST = 34, DSM__K_CUT = 2048, DSM__K_PANEL = 32, DSM__K_BATCH = 288 }; /* bytes of the largest block of 32; most weights of a row, rows and tokens at once in scratch */
+
+/* ---- 64 activations, rounded once for all formats. MAGIC is the bits of 1.5 * 2^23: an integer sum n that starts at MAGIC reads, as a
+        float, 12582912 + n, exact while |n| < 2^22 (the worst here is Q8_0: 520192). So conversion is one subtraction, and a format's bias
+        leaves through the start value: MAGIC - bias * (sum of q over the weights of one scale). ---- */
+enum { DSM__MAGIC = 0x4B400000 };
+typedef struct dsm__x64 {
+    int8_t q[64];                                       /* |q| <= 127, never -128: the int16 sums below depend on it */
+    float dx, sum[2];                                   /* x ~ q * dx; sums of 32 q, for minima */
+    int32_t from0, from8[2], from32[4], from128[2];     /* start values by bias, of 32 or (from32) of 16 weights */
+} dsm__x64;                                             /* 112 bytes */
+#define DSM__K_WHERE(field) ((int)(offsetof(dsm__x64, field) / 4))
+
+/* ---- what a pass exports ---- */
+typedef struct dsm__k_scratch { uint8_t *w; float *s, *m, *sums, *spare; } dsm__k_scratch; /* unpacked rows, scales, minima; sums of a tile, of an overlapping panel */
+DSM__FN size_t dsm__k_scratch_bytes(void) { return (size_t)DSM__K_CUT * DSM__K_PANEL * 3 / 2 + 1024 + (size_t)DSM__K_BATCH * DSM__K_PANEL * 4; } /* of one worker */
+DSM__FN dsm__k_scratch dsm__k_scratch_at(void *memory) { /* aligned to 64 */
+    dsm__k_scratch k; k.w = (uint8_t *)memory; k.s = (float *)(void *)(k.w + DSM__K_CUT * DSM__K_PANEL); k.m = k.s + DSM__K_CUT / 16 * DSM__K_PANEL;
+    k.sums = k.m + DSM__K_CUT / 16 * DSM__K_PANEL; k.spare = k.sums + 256; return k;
+}
+typedef struct dsm__k_fetch { const uint8_t *p, *end; size_t run, stride; int per; } dsm__k_fetch; /* what a tile prefetches: runs of lines */
+typedef void dsm__k_matvec(const uint8_t *w, size_t stride, int len, const dsm__x64 *x, long ldx, int tokens, float *y, long ldy,
+                           int rows, const uint8_t *next);
+typedef void dsm__k_unpack(const uint8_t *w, size_t stride, int len, dsm__k_scratch to);
+typedef void dsm__k_tile(dsm__k_scratch w, const dsm__x64 *x, long ldx, int tokens, float *y, long ldy, int add, int len, dsm__k_fetch *pf, int from);
+
+/* The functions of a level that are not products of formats: X(result, name, arguments). Lanes are independent or the order is the contract's stripes, so
+   every level gives the same bits. */
+#define DSM__K_FUNCTIONS(X) \
+    X(int, quantize, (const float *x, int len, dsm__x64 *out)) /* 0: NaN or infinity */ \
+    /* float half: add here */
+typedef struct dsm__kernels {
+    const char *isa;
+    int rows, tokens, tile_rows, tile_tokens;           /* of a mat-vec panel; of a tile */
+    const struct dsm__kernels *narrower;                /* does what is too few rows for this one */
+    struct { dsm__k_matvec *matvec; dsm__k_unpack *unpack; dsm__k_tile *tile; int from; } f[DSM__FMT_COUNT]; /* matvec may be NULL; from: where start values are */
+#define DSM__X(result, name, arguments) result (*name) arguments;
+    DSM__K_FUNCTIONS(DSM__X)
+#undef DSM__X
+} dsm__kernels;
+
+#define DSM__CAT_(a, b) a##_##b
+#define DSM__CAT(a, b) DSM__CAT_(a, b)
+#define DSM__STR_(a) #a
+#define DSM__STR(a) DSM__STR_(a)
+#if defined(__clang__)
+#define DSM__KEEP (void)0
+#define DSM__DONE(v) __asm__ volatile("" : "+w"(v))     /* clang on ARM: v is computed before what follows; it would start everything at once, and spill */
+#else
+#define DSM__DONE(v) (void)0
+#define DSM__KEEP __asm__ volatile("" ::: "memory")     /* gcc: memory operations stay on their side. It gathers prefetches into bursts, and spills */
+#endif
+#if defined(__x86_64__) && !DSMOE_SCALAR_ONLY
+#include <immintrin.h>
+#elif defined(__aarch64__) && !DSMOE_SCALAR_ONLY
+#include <arm_neon.h>
+#endif
+#endif /* DSMOE_IMPLEMENTED */
+#endif /* DSMOE_IMPLEMENTATION: the room goes on below its pass */
+
+#ifdef DSM__PASS /* ============================================= kern, once per pass ============================================= */
+/* A pass is this file, included by itself, with
+     DSM__PASS    its name; the suffix of everything it defines
+     DSM__ATTR    its target attribute, or nothing
+     DSM__BITS    its words: 0 plain C, 128 NEON, 256 AVX2, 512 AVX-512
+     DSM__DOT     1: there is an instruction for sums of four byte products (2: its AVX-VNNI spelling)
+     DSM__FLOATS  the pass whose float functions it has: itself, or one with the same registers
+   Nothing inline is shared between passes: gcc before 14 cannot inline across target attributes. Data may be shared. The short names below
+   are the user's again at the end. */
+_Pragma("push_macro(\"K\")") _Pragma("push_macro(\"FN\")") _Pragma("push_macro(\"OUT\")") _Pragma("push_macro(\"UNROLL\")") _Pragma("push_macro(\"ROWS\")")
+_Pragma("push_macro(\"Chunk\")") _Pragma("push_macro(\"Sink\")") _Pragma("push_macro(\"Sums\")") _Pragma("push_macro(\"Chain\")") _Pragma("push_macro(\"Ints\")")
+_Pragma("push_macro(\"Reals\")") _Pragma("push_macro(\"Act\")") _Pragma("push_macro(\"FORMAT\")") _Pragma("push_macro(\"take\")") _Pragma("push_macro(\"head\")")
+_Pragma("push_macro(\"takeh\")") _Pragma("push_macro(\"takee\")") _Pragma("push_macro(\"spread\")") _Pragma("push_macro(\"bits\")") _Pragma("push_macro(\"join\")")
+_Pragma("push_macro(\"look\")") _Pragma("push_macro(\"sgn\")") _Pragma("push_macro(\"plus\")") _Pragma("push_macro(\"sum1\")") _Pragma("push_macro(\"sum2\")")
+_Pragma("push_macro(\"scale\")") _Pragma("push_macro(\"least\")") _Pragma("push_macro(\"step\")")
+#undef K
+#undef FN
+#undef OUT
+#undef UNROLL
+#undef ROWS
+#undef Chunk
+#undef Sink
+#undef Sums
+#undef Chain
+#undef Ints
+#undef Reals
+#undef Act
+#undef FORMAT
+#undef take
+#undef head
+#undef takeh
+#undef takee
+#undef spread
+#undef bits
+#undef join
+#undef look
+#undef sgn
+#undef plus
+#undef sum1
+#undef sum2
+#undef scale
+#undef least
+#undef step
+#define K(name) DSM__CAT(dsm__k_##name, DSM__PASS)
+#define FN DSM__ATTR static inline __attribute__((always_inline, unused))
+#define OUT DSM__ATTR static __attribute__((noinline, unused))
+#define Chunk K(Chunk)
+#define Sink K(Sink)
+#define Sums K(Sums)
+#define Chain K(Chain)
+#define FORMAT dsm__fmts[f]
+/* Where an unpacker stands, and where its results go. n = 0: an unpacked tile (w, s, m); n = 1 .. 4: the products with that many tokens. */
+#define DSM__SINK struct { const uint8_t *row[DSM__CURSORS]; size_t stride; const uint8_t *ahead; const dsm__x64 *x; long ldx; \
+                      Reals p[4], acc[4]; Chain chain[4]; uint8_t *w; float *s, *m; }
+
+/* ---------------------------------------------------------- words: plain C ---------------------------------------------------------- */
+#if DSM__BITS == 0
+#define UNROLL
+#define ROWS 1
+#define DSM__CURSORS 1
+#define DSM__PANEL 1         /* row vectors of a tile */
+#define DSM__LANES 0         /* a tile reads scratch by lanes (1), or as a mat-vec reads the file (0) */
+#define Ints uint32_t
+#define Reals float
+typedef struct { int8_t v[16]; } Chunk;
+typedef int Chain;
+typedef DSM__SINK Sink;
+FN Reals K(fset)(float a) { return a; }
+FN Reals K(fld)(const float *p) { return *p; }
+FN void K(fst)(float *p, Reals a) { *p = a; }
+FN Reals K(fmul)(Reals a, Reals b) { return a * b; }
+FN Reals K(fsub)(Reals a, Reals b) { return a - b; }
+FN Reals K(fma)(Reals a, Reals b, Reals c) { return fmaf(a, b, c); }
+FN Reals K(real)(Ints a) { return (float)((int32_t)a - DSM__MAGIC); }
+FN Reals K(half)(Ints h) { return dsm__num_half((uint16_t)h); }
+FN Ints K(field)(Ints a, const int at, const int n, const int to) { return (to > at ? a << (to - at) : a >> (at - to)) & 0x01010101u * (((1u << n) - 1) << to); }
+FN Reals K(lohalf)(Ints a) { return K(half)(a & 0xffff); }
+FN Reals K(hihalf)(Ints a) { return K(half)(a >> 16); }
+FN Reals K(ubyte)(Ints a, const int i) { return (float)(a >> 8 * i & 255); }
+FN Reals K(sbyte)(Ints a, const int i) { return (float)(int8_t)(a >> 8 * i & 255); }
+FN Chunk K(take)(const Sink *k, const int at) { Chunk c; memcpy(c.v, k->row[0] + at, 16); return c; }
+FN void K(head)(const Sink *k, const int at, Ints *h) { memcpy(h, k->row[0] + at, 16); }
+FN Reals K(takeh)(const Sink *k, const int at) { uint16_t h; memcpy(&h, k->row[0] + at, 2); return K(half)(h); }
+FN Reals K(takee)(const Sink *k, const int at) { const uint8_t u = k->row[0][at]; return u < 96 ? 0 : dsm__num_bits((uint32_t)u << 23) * .5f; }
+FN Chunk K(spread)(const Sink *k, const int at) { Chunk c; for (int i = 0; i < 16; i++) c.v[i] = (int8_t)(k->row[0][at + i / 8] >> i % 8 & 1); return c; }
+FN Ints K(splice)(Ints a, Ints b) { return a >> 16 | b << 16; }
+FN Chunk K(bits)(Chunk c, const int at, const int n) { for (int i = 0; i < 16; i++) c.v[i] = (int8_t)((uint8_t)c.v[i] >> at & ((1 << n) - 1)); return c; }
+FN Chunk K(join)(Chunk c, const int at, const int n, Chunk e, const int eat, const int en) {
+    Chunk a = K(bits)(c, at, n), b = K(bits)(e, eat, en); for (int i = 0; i < 16; i++) a.v[i] = (int8_t)(a.v[i] | b.v[i] << n); return a; }
+FN Chunk K(look)(Chunk c, const int8_t *t) { for (int i = 0; i < 16; i++) c.v[i] = t[c.v[i]]; return c; }
+FN Chunk K(sgn)(Chunk c) { return c; }
+FN Chunk K(plus)(Chunk c, const int a) { for (int i = 0; i < 16; i++) c.v[i] = (int8_t)(c.v[i] + a); return c; }
+FN void K(put)(uint8_t *p, Chunk c, const int f) { (void)f; memcpy(p, c.v, 16); }
+FN Chunk K(get)(const uint8_t *p) { Chunk c; memcpy(c.v, p, 16); return c; }
+FN Reals K(sum)(Chain *z, const int go, const Chunk *c, const int n, const int8_t *x, const int32_t *from, const int f) {
+    int32_t s = *from; (void)f; (void)z; (void)go; for (int i = 0; i < n; i++) for (int j = 0; j < 16; j++) s += c[i].v[j] * x[16 * i + j];
+    return K(real)((Ints)s); }
+FN int K(sum16)(const int8_t *q) { int s = 0; for (int i = 0; i < 16; i++) s += q[i]; return s; }
+FN void K(round)(const float *x, float up, int8_t *q) { for (int i = 0; i < 16; i++) q[i] = (int8_t)(uint8_t)dsm__num_as_bits(x[i] * up + 12582912.f); }
+FN uint32_t K(top)(const float *x, int n) { uint32_t top = 0; for (int i = 0; i < n; i++) { uint32_t a = dsm__num_as_bits(x[i]) & 0x7fffffffu; if (a > top) top = a; } return top; }
+#define DSM__PREFETCH(p) (void)(p)
+#define DSM__AHEAD 0
+#define DSM__TOKENS 1
+
+/* ------------------------------------------------- words: AVX2, 256-bit VNNI, AVX-512 VNNI ------------------------------------------------- */
+#elif DSM__BITS >= 256
+#define UNROLL _Pragma("GCC unroll 32")
+#if DSM__BITS == 512
+#define ROWS 16
+#define DSM__TOKENS 6        /* of a tile: with DSM__PANEL = 2 it has 12 sums, which with 12 partial floats fill the registers */
+#define Ints __m512i
+#define Reals __m512
+#define DSM__U32 __v16su
+#define DSM__MM(op) _mm512_##op
+#define DSM__SI(op) _mm512_##op##_si512
+#define DSM__REALS(a) _mm512_castsi512_ps(a)
+#else
+#define ROWS 8
+#define DSM__TOKENS 4
+#define Ints __m256i
+#define Reals __m256
+#define DSM__U32 __v8su
+#define DSM__MM(op) _mm256_##op
+#define DSM__SI(op) _mm256_##op##_si256
+#define DSM__REALS(a) _mm256_castsi256_ps(a)
+#endif
+#define DSM__CURSORS 1
+#define DSM__PANEL 2
+#define DSM__LANES 1
+typedef struct { Ints v[4]; } Chunk;
+typedef int Chain;
+typedef DSM__SINK Sink;
+FN Reals K(fset)(float a) { return DSM__MM(set1_ps)(a); }
+FN Reals K(fld)(const float *p) { return DSM__MM(loadu_ps)(p); }
+FN void K(fst)(float *p, Reals a) { DSM__MM(storeu_ps)(p, a); }
+FN Reals K(fmul)(Reals a, Reals b) { return DSM__MM(mul_ps)(a, b); }
+FN Reals K(fsub)(Reals a, Reals b) { return DSM__MM(sub_ps)(a, b); }
+FN Reals K(fma)(Reals a, Reals b, Reals c) { return DSM__MM(fmadd_ps)(a, b, c); }
+FN Reals K(real)(Ints a) { return DSM__MM(sub_ps)(DSM__REALS(a), DSM__MM(set1_ps)(12582912.f)); }
+FN Ints K(set4)(const void *p) { int32_t a; memcpy(&a, p, 4); return DSM__MM(set1_epi32)(a); }
+FN Ints K(all)(int a) { return DSM__MM(set1_epi8)((char)a); }
+FN __m128i K(ld16)(const uint8_t *p) { return _mm_loadu_si128((const __m128i *)(const void *)p); }
+FN __m128i K(h8)(const uint8_t *p, size_t s) { /* 16 bits of each of 8 rows */
+    __m128i a = _mm_setzero_si128(); uint16_t t;
+#define DSM__H(i) memcpy(&t, p + (size_t)i * s, 2); a = _mm_insert_epi16(a, t, i);
+    DSM__H(0) DSM__H(1) DSM__H(2) DSM__H(3) DSM__H(4) DSM__H(5) DSM__H(6) DSM__H(7)
+#undef DSM__H
+    return a; }
+#if DSM__BITS == 512
+FN Ints K(row4)(const uint8_t *p, size_t s) { /* 16 bytes of every fourth row */
+    Ints a = _mm512_castsi128_si512(K(ld16)(p)); a = _mm512_inserti32x4(a, K(ld16)(p + 4 * s), 1);
+    a = _mm512_inserti32x4(a, K(ld16)(p + 8 * s), 2); return _mm512_inserti32x4(a, K(ld16)(p + 12 * s), 3); }
+FN __m256i K(h)(const Sink *k, const int at) {
+    const uint8_t *p = k->row[0] + at; return _mm256_inserti128_si256(_mm256_castsi128_si256(K(h8)(p, k->stride)), K(h8)(p + 8 * k->stride, k->stride), 1); }
+FN Reals K(lohalf)(Ints a) { return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(a)); }
+FN Ints K(table)(const int8_t *t) { return _mm512_broadcast_i32x4(K(ld16)((const uint8_t *)t)); }
+#else
+FN Ints K(row4)(const uint8_t *p, size_t s) { return _mm256_inserti128_si256(_mm256_castsi128_si256(K(ld16)(p)), K(ld16)(p + 4 * s), 1); }
+FN __m128i K(h)(const Sink *k, const int at) { return K(h8)(k->row[0] + at, k->stride); }
+FN Reals K(lohalf)(Ints a) {
+    a = _mm256_and_si256(a, _mm256_set1_epi32(0xffff)); a = _mm256_packus_epi32(a, a);
+    return _mm256_cvtph_ps(_mm256_castsi256_si128(_mm256_permute4x64_epi64(a, 8))); }
+FN Ints K(table)(const int8_t *t) { return _mm256_broadcastsi128_si256(K(ld16)((const uint8_t *)t)); }
+#endif
+FN Ints K(shr)(Ints a, const int n) { return n < 0 ? (Ints)((DSM__U32)a << -n) : (Ints)((DSM__U32)a >> n); }
+FN Ints K(field)(Ints a, const int at, const int n, const int to) { return DSM__SI(and)(K(shr)(a, at - to), K(all)(((1 << n) - 1) << to)); }
+FN Reals K(hihalf)(Ints a) { return K(lohalf)(K(shr)(a, 16)); }
+FN Reals K(ubyte)(Ints a, const int i) { return DSM__MM(cvtepi32_ps)(DSM__SI(and)(K(shr)(a, 8 * i), DSM__MM(set1_epi32)(255))); }
+FN Reals K(sbyte)(Ints a, const int i) { return DSM__MM(cvtepi32_ps)(DSM__MM(srai_epi32)(K(shr)(a, 8 * i - 24), 24)); }
+FN Chunk K(take)(const Sink *k, const int at) { /* the transposition: 16 loads of 16 bytes and 8 unpacks (ROWS 16) */
+    const uint8_t *p = k->row[0] + at; const size_t s = k->stride; Chunk o;
+    Ints a = K(row4)(p, s), b = K(row4)(p + s, s), c = K(row4)(p + 2 * s, s), d = K(row4)(p + 3 * s, s);
+    Ints e = DSM__MM(unpacklo_epi32)(a, b), f = DSM__MM(unpackhi_epi32)(a, b), g = DSM__MM(unpacklo_epi32)(c, d), h = DSM__MM(unpackhi_epi32)(c, d);
+    o.v[0] = DSM__MM(unpacklo_epi64)(e, g); o.v[1] = DSM__MM(unpackhi_epi64)(e, g); o.v[2] = DSM__MM(unpacklo_epi64)(f, h); o.v[3] = DSM__MM(unpackhi_epi64)(f, h);
+    return o; }
+FN void K(head)(const Sink *k, const int at, Ints *h) { Chunk c = K(take)(k, at); UNROLL for (int j = 0; j < 4; j++) h[j] = c.v[j]; }
+FN Reals K(takeh)(const Sink *k, const int at) { return DSM__MM(cvtph_ps)(K(h)(k, at)); }
+FN Ints K(h32)(const Sink *k, const int at) { return DSM__MM(cvtepu16_epi32)(K(h)(k, at)); }
+FN Reals K(takee)(const Sink *k, const int at) { /* reads the byte behind too, which is the block's */
+    const Ints a = DSM__SI(and)(K(h32)(k, at), DSM__MM(set1_epi32)(255)); /* below 96: zero */
+    return DSM__MM(mul_ps)(DSM__REALS(DSM__SI(and)(K(shr)(a, -23), DSM__MM(srai_epi32)(DSM__MM(sub_epi32)(DSM__MM(set1_epi32)(95), a), 31))), DSM__MM(set1_ps)(.5f)); }
+FN Chunk K(spread)(const Sink *k, const int at) { /* bit i of a nibble times 2^7i is bit 8i */
+    const Ints h = K(h32)(k, at); Chunk c;
+    UNROLL for (int j = 0; j < 4; j++)
+        c.v[j] = DSM__SI(and)(DSM__MM(mullo_epi32)(DSM__SI(and)(K(shr)(h, 4 * j), DSM__MM(set1_epi32)(15)), DSM__MM(set1_epi32)(0x204081)), K(all)(1));
+    return c; }
+FN Ints K(splice)(Ints a, Ints b) { return DSM__SI(or)(K(shr)(a, 16), K(shr)(b, -16)); }
+#define DSM__EACH(e) { UNROLL for (int j = 0; j < 4; j++) c.v[j] = (e); return c; }
+FN Chunk K(bits)(Chunk c, const int at, const int n) { DSM__EACH(K(field)(c.v[j], at, n, 0)) }
+FN Chunk K(join)(Chunk c, const int at, const int n, Chunk e, const int eat, const int en) {
+    DSM__EACH(DSM__SI(or)(K(field)(c.v[j], at, n, 0), K(field)(e.v[j], eat, en, n))) }
+FN Chunk K(plus)(Chunk c, const int a) { DSM__EACH(DSM__MM(add_epi8)(c.v[j], K(all)(a))) }
+#if DSM__DOT            /* dpbusd: unsigned weights. Signed bytes get 128 more, which leaves through the start value from128. */
+FN Chunk K(sgn)(Chunk c) { DSM__EACH(DSM__SI(xor)(c.v[j], K(all)(128))) }
+FN Chunk K(look)(Chunk c, const int8_t *t) { const Ints v = DSM__SI(xor)(K(table)(t), K(all)(128)); DSM__EACH(DSM__MM(shuffle_epi8)(v, c.v[j])) }
+#else
+FN Chunk K(sgn)(Chunk c) { return c; }
+FN Chunk K(look)(Chunk c, const int8_t *t) { const Ints v = K(table)(t); DSM__EACH(DSM__MM(shuffle_epi8)(v, c.v[j])) }
+#endif
+FN void K(put)(uint8_t *p, Chunk c, const int f) { (void)f; UNROLL for (int j = 0; j < 4; j++) DSM__SI(store)((Ints *)(void *)(p + 4 * ROWS * j), c.v[j]); }
+/* mac, the heart: c += w[rows][4] . x[4], the i-th of n steps under one scale; c begins at *from. */
+#if DSM__DOT
+#if DSM__BITS == 256 && DSM__DOT == 2
+#define DSM__DOT4 _mm256_dpbusd_avx_epi32
+#else
+#define DSM__DOT4 DSM__MM(dpbusd_epi32)
+#endif
+FN void K(mac)(Ints *c, Ints *h, Ints w, const int8_t *x, const int i, const int n, const int32_t *from, const int f) {
+    (void)h; (void)n; (void)f; *c = DSM__DOT4(i ? *c : K(set4)(from), w, K(set4)(x + i % 4 * 4)); }
+#else /* AVX2: pairs of products in int16 (h), as many of them as provably fit, then int32. Signed weights: |w| * sign(x, w). */
+#define DSM__MOST (32767 / (254 * FORMAT.wmax))    /* pairs that fit */
+#define DSM__FIT(n) (DSM__MOST >= (n) ? (n) : DSM__MOST >= 4 ? 4 : DSM__MOST >= 2 ? 2 : 1)
+FN void K(mac)(Ints *c, Ints *h, Ints w, const int8_t *x, const int i, const int n, const int32_t *from, const int f) {
+    const int g = DSM__FIT(n); Ints a = K(set4)(x + i % 4 * 4);
+    Ints m = FORMAT.bias < 0 ? _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(a, w)) : _mm256_maddubs_epi16(w, a);
+    *h = i % g ? _mm256_add_epi16(*h, m) : m; __asm__("" : "+x"(*h)); /* or gcc rebuilds the sum as a tree and spills it */
+    if (i % g == g - 1) { *c = _mm256_add_epi32(i < g ? K(set4)(from) : *c, _mm256_madd_epi16(*h, _mm256_set1_epi16(1))); __asm__("" : "+x"(*c)); } }
+#endif
+FN Reals K(sum)(Chain *z, const int go, const Chunk *c, const int n, const int8_t *x, const int32_t *from, const int f) {
+#if DSM__DOT && DSM__BITS == 256 /* a chain for each chunk: one of eight would fill the scheduler while it waits */
+    static const int32_t none = 0; Ints s[2], h = K(all)(0); (void)z; (void)go;
+    UNROLL for (int i = 0; i < 4 * n; i++) K(mac)(s + i / 4, &h, c[i / 4].v[i % 4], x + i / 4 * 16, i % 4, 4, i < 4 ? from : &none, f);
+    return K(real)(n == 2 ? DSM__MM(add_epi32)(s[0], s[1]) : s[0]); }
+#else
+    Ints s = K(all)(0), h = s; (void)z; (void)go; UNROLL for (int i = 0; i < 4 * n; i++) K(mac)(&s, &h, c[i / 4].v[i % 4], x + i / 4 * 16, i, 4 * n, from, f);
+    return K(real)(s); }
+#endif
+FN int K(sum16)(const int8_t *q) {
+    const __m128i s = _mm_sad_epu8(_mm_xor_si128(_mm_loadu_si128((const __m128i *)(const void *)q), _mm_set1_epi8((char)128)), _mm_setzero_si128());
+    return _mm_cvtsi128_si32(s) + _mm_extract_epi16(s, 4) - 16 * 128; }
+FN void K(round)(const float *x, float up, int8_t *q) { /* the low byte of 1.5 * 2^23 + n is n */
+    __m128i b;
+#if DSM__BITS == 512
+    b = _mm512_cvtepi32_epi8(_mm512_castps_si512(_mm512_add_ps(_mm512_mul_ps(_mm512_loadu_ps(x), _mm512_set1_ps(up)), _mm512_set1_ps(12582912.f))));
+#else
+    Ints h[2];
+    UNROLL for (int i = 0; i < 2; i++) {
+        h[i] = _mm256_castps_si256(_mm256_add_ps(_mm256_mul_ps(_mm256_loadu_ps(x + 8 * i), _mm256_set1_ps(up)), _mm256_set1_ps(12582912.f)));
+        h[i] = _mm256_and_si256(h[i], _mm256_set1_epi32(255)); }
+    h[0] = _mm256_permute4x64_epi64(_mm256_packus_epi32(h[0], h[1]), 0xd8);
+    b = _mm_packus_epi16(_mm256_castsi256_si128(h[0]), _mm256_extracti128_si256(h[0], 1));
+#endif
+    _mm_storeu_si128((__m128i *)(void *)q, b); }
+FN uint32_t K(top)(const float *x, int n) { /* the largest |x|, as bits; n a multiple of 32 */
+    Ints top = K(all)(0); uint32_t v[ROWS], a = 0;
+    for (int i = 0; i < n; i += ROWS) top = DSM__MM(max_epi32)(top, DSM__SI(and)(DSM__SI(loadu)((const Ints *)(const void *)(x + i)), DSM__MM(set1_epi32)(0x7fffffff)));
+    DSM__SI(storeu)((Ints *)(void *)v, top);
+    for (int i = 0; i < ROWS; i++) if (v[i] > a) a = v[i];
+    return a; }
+#define Act const int8_t *          /* 16 activations, as a tile likes them: broadcast from memory, four at a time */
+FN Act K(act)(const int8_t *p) { return p; }
+FN Ints K(ldw)(const uint8_t *p) { return DSM__SI(load)((const Ints *)(const void *)p); }
+#define DSM__START(x, e, slot) K(from)(x, from, e, f)
+#define DSM__ORDER (void)0
+#define DSM__OPAQUE
+#define DSM__AHEAD 1
+#define DSM__PREFETCH(p) (_mm_prefetch((const char *)(p), _MM_HINT_T0), _mm_prefetch((const char *)(p) + 8192, _MM_HINT_T1))
+
+/* --------------------------------------------------- words: NEON, with and without dotprod --------------------------------------------------- */
+#elif DSM__BITS == 128
+#define UNROLL _Pragma("GCC unroll 32")
+#define ROWS 4
+#define DSM__CURSORS 4
+#define Ints uint32x4_t
+#define Reals float32x4_t
+typedef struct { uint8x16_t v[4]; } Chunk;
+typedef struct { int32x4_t a[4]; float32x4_t last; } Chain;
+typedef DSM__SINK Sink;
+#define DSM__S8(a) vreinterpretq_s8_u8(a)
+FN Reals K(fset)(float a) { return vdupq_n_f32(a); }
+FN Reals K(fld)(const float *p) { return vld1q_f32(p); }
+FN void K(fst)(float *p, Reals a) { vst1q_f32(p, a); }
+FN Reals K(fmul)(Reals a, Reals b) { return vmulq_f32(a, b); }
+FN Reals K(fsub)(Reals a, Reals b) { return vsubq_f32(a, b); }
+FN Reals K(fma)(Reals a, Reals b, Reals c) { return vfmaq_f32(c, a, b); }
+FN Reals K(real)(Ints a) { return vsubq_f32(vreinterpretq_f32_u32(a), vdupq_n_f32(12582912.f)); } /* one slot; scvtf takes two */
+FN Ints K(field)(Ints a, const int at, const int n, const int to) {
+    return (to > at ? a << (to - at) : a >> (at - to)) & vdupq_n_u32(0x01010101u * (((1u << n) - 1) << to)); }
+FN Reals K(lohalf)(Ints a) { return vcvt_f32_f16(vreinterpret_f16_u16(vmovn_u32(a))); }
+FN Reals K(hihalf)(Ints a) { return vcvt_f32_f16(vreinterpret_f16_u16(vshrn_n_u32(a, 16))); }
+FN Reals K(byte)(Ints a, const int i, float less) { /* 0x4B0000xx is 2^23 + xx: a half of an instruction, a trn and a subtraction; ucvtf alone takes two slots */
+    const uint16x8_t w = vreinterpretq_u16_u32(a), h = i % 2 ? w >> 8 : w & vdupq_n_u16(255), m = vdupq_n_u16(0x4B00);
+    return vsubq_f32(vreinterpretq_f32_u16(i < 2 ? vtrn1q_u16(h, m) : vtrn2q_u16(h, m)), vdupq_n_f32(less)); }
+FN Reals K(ubyte)(Ints a, const int i) { return K(byte)(a, i, 8388608.f); }
+FN Reals K(sbyte)(Ints a, const int i) { return K(byte)(a ^ vdupq_n_u32(0x80808080u), i, 8388736.f); }
+FN Chunk K(take)(const Sink *k, const int at) { Chunk c; UNROLL for (int r = 0; r < 4; r++) c.v[r] = vld1q_u8(k->row[r] + at); return c; }
+FN void K(head)(const Sink *k, const int at, Ints *h) {
+#define DSM__LD(r) vreinterpretq_u32_u8(vld1q_u8(k->row[r] + at))
+#define DSM__ZIP(i, a, b) vreinterpretq_u32_u64(vtrn##i##q_u64(vreinterpretq_u64_u32(a), vreinterpretq_u64_u32(b)))
+    uint32x4_t a = vtrn1q_u32(DSM__LD(0), DSM__LD(1)), b = vtrn2q_u32(DSM__LD(0), DSM__LD(1)), c = vtrn1q_u32(DSM__LD(2), DSM__LD(3)), d = vtrn2q_u32(DSM__LD(2), DSM__LD(3));
+    h[0] = DSM__ZIP(1, a, c); h[1] = DSM__ZIP(1, b, d); h[2] = DSM__ZIP(2, a, c); h[3] = DSM__ZIP(2, b, d); }
+#undef DSM__LD
+#undef DSM__ZIP
+FN uint64_t K(u16)(const uint8_t *p) { uint16_t h; uint64_t a; memcpy(&h, p, 2); a = h; __asm__("" : "+r"(a)); return a; }
+FN Reals K(takeh)(const Sink *k, const int at) { /* through the integer pipes, which are idle; lane loads (clang's idea, hence the asm) cost vector slots */
+#define DSM__H(r) K(u16)(k->row[r] + at) << 16 * r
+    return vcvt_f32_f16(vreinterpret_f16_u64(vcreate_u64(DSM__H(0) | DSM__H(1) | DSM__H(2) | DSM__H(3)))); }
+#undef DSM__H
+FN Reals K(takee)(const Sink *k, const int at) {
+#define DSM__E(r) (uint64_t)(k->row[r][at] < 96 ? 0 : k->row[r][at])
+    return vmulq_n_f32(vreinterpretq_f32_u64(vcombine_u64(vcreate_u64(DSM__E(0) << 23 | DSM__E(1) << 55), vcreate_u64(DSM__E(2) << 23 | DSM__E(3) << 55))), .5f); }
+#undef DSM__E
+#define DSM__EACH(e) { UNROLL for (int r = 0; r < 4; r++) c.v[r] = (e); return c; }
+FN Chunk K(bits)(Chunk c, const int at, const int n) {
+    const uint8x16_t m = vdupq_n_u8((uint8_t)((1 << n) - 1)); DSM__EACH(at == 0 ? c.v[r] & m : at + n == 8 ? c.v[r] >> at : c.v[r] >> at & m) }
+FN uint8x16_t K(shr)(uint8x16_t a, const int n) { return n < 0 ? a << -n : n ? a >> n : a; }
+FN Chunk K(join)(Chunk c, const int at, const int n, Chunk e, const int eat, const int en) { /* n = 4: insert and accumulate merge while they shift */
+    const uint8x16_t m = vdupq_n_u8((uint8_t)((1 << (n + en)) - 1)), t = vdupq_n_u8((uint8_t)(((1 << en) - 1) << n));
+    if (n == 4 && at == 0) DSM__EACH(vsliq_n_u8(c.v[r], K(shr)(e.v[r], eat), 4) & m)
+    if (n == 4 && at == 4) DSM__EACH(vsraq_n_u8(K(shr)(e.v[r], eat - 4) & t, c.v[r], 4))
+    DSM__EACH((c.v[r] >> at & (m ^ t)) | (K(shr)(e.v[r], eat - n) & t)) }
+FN Chunk K(look)(Chunk c, const int8_t *t) { const uint8x16_t v = vld1q_u8((const uint8_t *)t); DSM__EACH(vqtbl1q_u8(v, c.v[r])) }
+FN Chunk K(sgn)(Chunk c) { return c; }
+FN Chunk K(plus)(Chunk c, const int a) { const uint8x16_t v = vdupq_n_u8((uint8_t)a); DSM__EACH(vaddq_u8(c.v[r], v)) }
+FN Chunk K(spread)(const Sink *k, const int at) {
+    static const uint8_t bit[16] = { 1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128 }; const uint8x16_t m = vld1q_u8(bit); Chunk c;
+    UNROLL for (int r = 0; r < 4; r++)
+        c.v[r] = vandq_u8(vtstq_u8(vcombine_u8(vdup_n_u8(k->row[r][at]), vdup_n_u8(k->row[r][at + 1])), m), vdupq_n_u8(1));
+    return c; }
+FN Ints K(splice)(Ints a, Ints b) { return vsliq_n_u32(vshrq_n_u32(a, 16), b, 16); }
+FN int K(sum16)(const int8_t *q) { return vaddlvq_s8(vld1q_s8(q)); }
+FN void K(round)(const float *x, float up, int8_t *q) { /* the low byte of 1.5 * 2^23 + n is n */
+#define DSM__H(i) vmovn_u32(vreinterpretq_u32_f32(vaddq_f32(vmulq_f32(vld1q_f32(x + 4 * (i)), vdupq_n_f32(up)), vdupq_n_f32(12582912.f))))
+    vst1q_s8(q, vreinterpretq_s8_u8(vcombine_u8(vmovn_u16(vcombine_u16(DSM__H(0), DSM__H(1))), vmovn_u16(vcombine_u16(DSM__H(2), DSM__H(3)))))); }
+#undef DSM__H
+FN uint32_t K(top)(const float *x, int n) { /* the largest |x|, as bits; n a multiple of 32 */
+    uint32x4_t top = vdupq_n_u32(0);
+    for (int i = 0; i < n; i += 4) top = vmaxq_u32(top, vandq_u32(vreinterpretq_u32_f32(vld1q_f32(x + i)), vdupq_n_u32(0x7fffffffu)));
+    return vmaxvq_u32(top); }
+FN Ints K(tree)(const int32x4_t *a) { return vreinterpretq_u32_s32(vpaddq_s32(vpaddq_s32(a[0], a[1]), vpaddq_s32(a[2], a[3]))); }
+#if DSM__DOT
+#define DSM__PANEL 2
+#define DSM__TOKENS 4
+#define DSM__LANES 1
+/* A start value is loaded where it is needed, once per row: the load pipes are idle, a move would cost a vector slot. Where no bias has to leave, the
+   sums of a record run on (go), and a sum is the difference to the last total: conversion and difference are one subtraction. */
+#define DSM__FROM1(i) __asm__("ldr %s0, %1" : "=w"(z->a[i]) : "m"(*from), "i"(i));
+FN Reals K(sum)(Chain *z, const int go, const Chunk *c, const int n, const int8_t *x, const int32_t *from, const int f) {
+    Reals t, last = z->last; (void)f;
+    if (!go) { DSM__FROM1(0) DSM__FROM1(1) DSM__FROM1(2) DSM__FROM1(3) last = vdupq_n_f32(12582912.f); }
+    UNROLL for (int i = 0; i < n; i++) {
+        const int8x16_t v = vld1q_s8(x + 16 * i); UNROLL for (int r = 0; r < 4; r++) z->a[r] = vdotq_s32(z->a[r], DSM__S8(c[i].v[r]), v); }
+    t = vreinterpretq_f32_u32(K(tree)(z->a)); z->last = t;
+    return vsubq_f32(t, last); }
+#undef DSM__FROM1
+FN void K(put)(uint8_t *p, Chunk c, const int f) { /* rows interleaved by four bytes, and signed: a tile starts at MAGIC for every format */
+    uint32x4x4_t t; const uint8x16_t b = vdupq_n_u8((uint8_t)(FORMAT.bias > 0 ? FORMAT.bias : 0));
+    UNROLL for (int r = 0; r < 4; r++) t.val[r] = vreinterpretq_u32_u8(c.v[r] - b);
+    vst4q_u32((uint32_t *)(void *)p, t); }
+#define Act int8x16_t
+FN Act K(act)(const int8_t *p) { return vld1q_s8(p); }
+FN Ints K(ldw)(const uint8_t *p) { return vreinterpretq_u32_u8(vld1q_u8(p)); }
+FN void K(mac)(Ints *c, Ints *h, Ints w, Act x, const int i, const int n, const int32_t *from, const int f) {
+    int32x4_t s = i ? vreinterpretq_s32_u32(*c) : vld1q_s32(from); const int8x16_t v = vreinterpretq_s8_u32(w); (void)h; (void)n; (void)f;
+    switch (i % 4) {
+        case 0: s = vdotq_laneq_s32(s, v, x, 0); break; case 1: s = vdotq_laneq_s32(s, v, x, 1); break;
+        case 2: s = vdotq_laneq_s32(s, v, x, 2); break; default: s = vdotq_laneq_s32(s, v, x, 3); }
+    *c = vreinterpretq_u32_s32(s); DSM__DONE(*c); }
+#define DSM__M8 DSM__MAGIC, DSM__MAGIC, DSM__MAGIC, DSM__MAGIC, DSM__MAGIC, DSM__MAGIC, DSM__MAGIC, DSM__MAGIC
+static const int32_t K(magic)[4 * DSM__PANEL * DSM__TOKENS] = { DSM__M8, DSM__M8, DSM__M8, DSM__M8 };
+#define DSM__OPAQUE const int32_t *magic = K(magic); __asm__("" : "+r"(magic)); /* eight loads, not eight moves of a known value */
+#define DSM__START(x, e, slot) (magic + 4 * (slot))
+#define DSM__ORDER __asm__ volatile("" ::: "memory") /* compilers would fetch the tile ahead, and spill */
+#else
+#define DSM__PANEL 1
+#define DSM__TOKENS 4
+#define DSM__LANES 0
+/* Eight products an instruction, summed in int16 lanes and by pairs as far as they provably fit, then in int32. */
+#define DSM__FITS(products) ((products) * 127 * FORMAT.wmax <= 32767)
+#define DSM__LO(a) vget_low_s8(DSM__S8(a))
+FN int16x8_t K(mul2)(uint8x16_t w, int8x16_t x) { return vmlal_high_s8(vmull_s8(DSM__LO(w), vget_low_s8(x)), DSM__S8(w), x); }
+FN Reals K(sum)(Chain *z, const int go, const Chunk *c, const int n, const int8_t *x, const int32_t *from, const int f) {
+    int16x8_t a[4]; int32x4_t b[4], s = vld1q_dup_s32(from); (void)z; (void)go;
+    UNROLL for (int r = 0; r < 4; r++) {
+        const int8x16_t v = vld1q_s8(x), u = vld1q_s8(x + 16 * (n - 1));
+        if (n == 2 && DSM__FITS(4)) a[r] = vmlal_high_s8(vmlal_s8(K(mul2)(c[0].v[r], v), DSM__LO(c[1].v[r]), vget_low_s8(u)), DSM__S8(c[1].v[r]), u);
+        else a[r] = K(mul2)(c[0].v[r], v);
+        if (!DSM__FITS(4 * n)) { b[r] = vpaddlq_s16(a[r]); if (n == 2) b[r] = vpadalq_s16(b[r], K(mul2)(c[1].v[r], u)); } }
+    if (DSM__FITS(8 * n)) s = vpadalq_s16(s, vpaddq_s16(vpaddq_s16(a[0], a[1]), vpaddq_s16(a[2], a[3])));
+    else if (DSM__FITS(4 * n)) s = s + vpaddq_s32(vpaddlq_s16(vpaddq_s16(a[0], a[1])), vpaddlq_s16(vpaddq_s16(a[2], a[3])));
+    else s = s + vreinterpretq_s32_u32(K(tree)(b));
+    Reals t = K(real)(vreinterpretq_u32_s32(s)); if (FORMAT.unit > 32) DSM__DONE(t);
+    return t; }
+FN void K(put)(uint8_t *p, Chunk c, const int f) { (void)f; UNROLL for (int r = 0; r < 4; r++) vst1q_u8(p + 16 * r, c.v[r]); }
+FN Chunk K(get)(const uint8_t *p) { Chunk c; UNROLL for (int r = 0; r < 4; r++) c.v[r] = vld1q_u8(p + 16 * r); return c; }
+#endif
+#define DSM__AHEAD 1
+#define DSM__PREFETCH(p) __builtin_prefetch(p)
+#endif
+
+/* ------------------------------------------------------- the two sinks, in words ------------------------------------------------------- */
+/* e: the element at which a weight group begins, counted from the unpacker's first; n, f, e are constants wherever these are inlined */
+typedef struct { Reals v[4]; } Sums;
+/* Where a format's start values are in an activation record, as an index of int32; a tile gets the index, as formats share it. */
+#if DSM__BITS >= 256 && DSM__DOT
+#define DSM__SIGNED DSM__K_WHERE(from128)
+#else
+#define DSM__SIGNED DSM__K_WHERE(from0)
+#endif
+#define DSM__FROM(width, bias) ((bias) < 0 ? DSM__SIGNED : (bias) == 8 ? DSM__K_WHERE(from8) : (bias) == 32 ? DSM__K_WHERE(from32) : DSM__K_WHERE(from0))
+FN const int32_t *K(from)(const dsm__x64 *x, const int from, const int e, const int f) {
+    return (const int32_t *)(const void *)x + from + (from == DSM__K_WHERE(from0) ? 0 : e % 64 / FORMAT.width); }
+#define DSM__STEP (FORMAT.unit == 32 ? 64 : 128)     /* weights after which the cursors move */
+/* Every chunk prefetches its like one panel ahead, in address order: a step there is so many lines, divided evenly. A few lines at a time,
+   never a burst, and DSM__KEEP so that the compiler makes none. */
+FN void K(ahead)(const Sink *k, const int f, const int e) {
+    const int bytes = FORMAT.bytes * ROWS * DSM__STEP / FORMAT.unit, i = (bytes * e / DSM__STEP + 63) / 64, z = (bytes * (e + 16) / DSM__STEP + 63) / 64;
+    if (DSM__AHEAD) UNROLL for (int l = i; l < z; l++) DSM__PREFETCH(k->ahead + 64 * l);
+    DSM__KEEP; }
+FN Sums K(sums)(Sink *k, const int n, const int f, const int e, const Chunk *c, const int chunks) {
+    Sums s = { { K(fset)(0) } };
+    if (!n) UNROLL for (int i = 0; i < chunks; i++) K(put)(k->w + (e / 16 + i) * DSM__PANEL * 16 * ROWS, c[i], f);
+    UNROLL for (int t = 0; t < n; t++) {
+        const dsm__x64 *x = k->x + t * k->ldx + e / 64;
+        s.v[t] = K(sum)(k->chain + t, FORMAT.bias <= 0 && e % 64, c, chunks, x->q + e % 64, K(from)(x, DSM__FROM(FORMAT.width, FORMAT.bias), e, f), f); }
+    return s; }
+FN Sums K(sum1)(Sink *k, const int n, const int f, const int e, Chunk a) { /* lines in the order of the calls: e = 0, 32, 64, 96, 16, 48, .. */
+    if (n) K(ahead)(k, f, e / 32 % 4 * 16 + e / 16 % 2 * 64);
+    return K(sums)(k, n, f, e, &a, 1); }
+FN Sums K(sum2)(Sink *k, const int n, const int f, const int e, Chunk a, Chunk b) {
+    Chunk c[2]; Sums s; c[0] = a; c[1] = b;
+    if (n) K(ahead)(k, f, e);
+    s = K(sums)(k, n, f, e, c, 2);
+    if (n) K(ahead)(k, f, e + 16);
+    return s; }
+FN void K(close)(Sink *k, const int n, const int e) { UNROLL for (int t = 0; t < n; t++) k->acc[t] = K(fma)(k->p[t], K(fset)(k->x[t * k->ldx + e / 64].dx), k->acc[t]); }
+/* p = fma(S, d, p), where the first of a record is a product: that differs in the sign of a zero at most, which acc cannot see */
+FN void K(scale)(Sink *k, const int n, const int f, const int e, Sums s, Reals d) {
+    if (!n) K(fst)(k->s + e / FORMAT.width * DSM__PANEL * ROWS, d);
+    UNROLL for (int t = 0; t < n; t++) k->p[t] = e % 64 ? K(fma)(s.v[t], d, k->p[t]) : K(fmul)(s.v[t], d);
+    if (!FORMAT.mins && (e + FORMAT.width) % 64 == 0) K(close)(k, n, e); }
+FN float K(least_sum)(const dsm__x64 *x, const int e, const int f) { /* X; over 16 weights it is in a start value: 1.5 * 2^23 - 32 X */
+    return FORMAT.width == 32 ? x->sum[e / 32] : (float)(DSM__MAGIC - x->from32[e / 16]) * .03125f; }
+FN void K(least)(Sink *k, const int n, const int f, const int e, Reals m) {
+    if (!n) K(fst)(k->m + e / FORMAT.width * DSM__PANEL * ROWS, m);
+    UNROLL for (int t = 0; t < n; t++) k->p[t] = K(fma)(K(fset)(K(least_sum)(k->x + t * k->ldx + e / 64, e % 64, f)), m, k->p[t]);
+    if ((e + FORMAT.width) % 64 == 0) K(close)(k, n, e); }
+
+FN int K(two)(void) { int n = 2; __asm__("" : "+r"(n)); return n; } /* compilers would unroll it and spill */
+FN void K(step)(Sink *k, const int n, const int f) {
+    if (n) { k->x += DSM__STEP / 64; k->ahead += FORMAT.bytes * ROWS * DSM__STEP / FORMAT.unit; }
+    else { k->w += DSM__STEP * DSM__PANEL * ROWS; k->s += DSM__STEP / FORMAT.width * DSM__PANEL * ROWS; k->m += DSM__STEP / FORMAT.width * DSM__PANEL * ROWS; } }
+
+/* ------------------------------------------------------- formats: one unpacker each ------------------------------------------------------- */
+#define DSM__UNPACK(name) FN void K(un_##name)(Sink *k, const int n, const int f, const int e)
+#define DSM__HERE (e / 32 * FORMAT.bytes)                    /* of the two blocks of a step, the one this call unpacks */
+#define take(at) K(take)(k, DSM__HERE + (at))                /* 16 bytes at this place of the block, of every row */
+#define head(at, h) K(head)(k, DSM__HERE + (at), h)          /* the same as four Ints: lane = row, Ints j = bytes 4j .. 4j+3 */
+#define takeh(at) K(takeh)(k, DSM__HERE + (at))              /* an f16 of every row */
+#define takee(at) K(takee)(k, DSM__HERE + (at))              /* an E8M0 of every row, halved: 2^(e-128) */
+#define spread(at) K(spread)(k, DSM__HERE + (at))       /* 16 bits of every row, each a byte of 0 or 1 */
+#define bits(c, at, n) K(bits)(c, at, n)                /* a field of n bits of every byte */
+#define join(c, at, n, e, eat, en) K(join)(c, at, n, e, eat, en) /* a field of c with a field of e above it */
+#define look(c, t) K(look)(c, t)                        /* bytes 0 .. 15 through a table of int8 */
+#define sgn(c) K(sgn)(c)                                /* signed bytes, as the pass likes them */
+#define plus(c, a) K(plus)(c, a)                        /* a more in every byte */
+#define sum1(e, a) K(sum1)(k, n, f, e, a)               /* exact sums over the 16 weights from e on */
+#define sum2(e, a, b) K(sum2)(k, n, f, e, a, b)         /* over 32 */
+#define scale(e, s, d) K(scale)(k, n, f, e, s, d)       /* p = fma(S, d, p) */
+#define least(e, m) K(least)(k, n, f, e, m)             /* p = fma(X, m, p) */
+#define DSM__HALVES for (int u = 0, two = K(two)(); u < two; u++)  /* super-blocks in steps of 128 weights, a real loop */
+#define step() K(step)(k, n, f)
+
+DSM__UNPACK(Q4_0) { /* f16 d; 16 bytes: low nibbles are weights 0 .. 15, high nibbles 16 .. 31 */
+    Chunk c = take(2);
+    scale(e, sum2(e, bits(c, 0, 4), bits(c, 4, 4)), takeh(0)); }
+
+DSM__UNPACK(Q4_1) { /* f16 d, f16 minimum; nibbles as in Q4_0 */
+    Chunk c = take(4);
+    scale(e, sum2(e, bits(c, 0, 4), bits(c, 4, 4)), takeh(0)); least(e, takeh(2)); }
+
+DSM__UNPACK(Q5_0) { /* f16 d; 32 fifth bits; nibbles as in Q4_0 */
+    Chunk c = take(6);
+    scale(e, sum2(e, sgn(plus(join(c, 0, 4, spread(2), 0, 1), -16)), sgn(plus(join(c, 4, 4, spread(4), 0, 1), -16))), takeh(0)); }
+
+DSM__UNPACK(Q5_1) { /* f16 d, f16 minimum; 32 fifth bits; nibbles */
+    Chunk c = take(8);
+    scale(e, sum2(e, join(c, 0, 4, spread(4), 0, 1), join(c, 4, 4, spread(6), 0, 1)), takeh(0)); least(e, takeh(2)); }
+
+DSM__UNPACK(Q8_0) { /* f16 d; 32 int8 */
+    Chunk a = take(2), b = take(18);
+    scale(e, sum2(e, sgn(a), sgn(b)), takeh(0)); }
+
+DSM__UNPACK(IQ4_NL) { /* as Q4_0, the nibbles index a table */
+    Chunk c = take(2);
+    scale(e, sum2(e, look(bits(c, 0, 4), dsm__fmt_iq4), look(bits(c, 4, 4), dsm__fmt_iq4)), takeh(0)); }
+
+DSM__UNPACK(MXFP4) { /* E8M0 scale; as IQ4_NL */
+    Chunk c = take(1);
+    scale(e, sum2(e, look(bits(c, 0, 4), dsm__fmt_mxfp4), look(bits(c, 4, 4), dsm__fmt_mxfp4)), takee(0)); }
+
+/* head of Q4_K and Q5_K: f16 d, dmin; 8 scales and 8 minima of 6 bits in 12 bytes, taken apart for all rows at once */
+typedef struct { Ints s[2], m[2]; Reals d, dmin; } K(six);
+FN K(six) K(head6)(const Ints *h) {
+    K(six) o;
+    o.s[0] = K(field)(h[1], 0, 6, 0); o.s[1] = K(field)(h[3], 0, 4, 0) | K(field)(h[1], 6, 2, 4);
+    o.m[0] = K(field)(h[2], 0, 6, 0); o.m[1] = K(field)(h[3], 4, 4, 0) | K(field)(h[2], 6, 2, 4);
+    o.d = K(lohalf)(h[0]); o.dmin = K(fmul)(K(hihalf)(h[0]), K(fset)(-1.f));
+    return o; }
+
+DSM__UNPACK(Q4_K) { /* head; 4 x 32 bytes: low nibbles are the even groups of 32, high nibbles the odd ones */
+    Ints h[4]; K(six) o; (void)e; head(0, h); o = K(head6)(h);
+    DSM__HALVES {
+        UNROLL for (int g = 0; g < 4; g += 2) {
+            Chunk a = take(16 + 64 * u + 16 * g), b = take(32 + 64 * u + 16 * g);
+            UNROLL for (int i = 0; i < 2; i++) {
+                scale(32 * (g + i), sum2(32 * (g + i), bits(a, 4 * i, 4), bits(b, 4 * i, 4)), K(fmul)(o.d, K(ubyte)(o.s[0], g + i)));
+                least(32 * (g + i), K(fmul)(o.dmin, K(ubyte)(o.m[0], g + i))); } }
+        o.s[0] = o.s[1]; o.m[0] = o.m[1]; step(); } }
+
+DSM__UNPACK(Q5_K) { /* head; 32 bytes whose bit g is the fifth bit of group g; nibbles as in Q4_K */
+    Ints h[4]; K(six) o; (void)e; head(0, h); o = K(head6)(h);
+    Chunk p = take(16), q = take(32);
+    DSM__HALVES {
+        UNROLL for (int g = 0; g < 4; g += 2) {
+            Chunk a = take(48 + 64 * u + 16 * g), b = take(64 + 64 * u + 16 * g);
+            UNROLL for (int i = 0; i < 2; i++) {
+                scale(32 * (g + i), sum2(32 * (g + i), join(a, 4 * i, 4, p, g + i, 1), join(b, 4 * i, 4, q, g + i, 1)), K(fmul)(o.d, K(ubyte)(o.s[0], g + i)));
+                least(32 * (g + i), K(fmul)(o.dmin, K(ubyte)(o.m[0], g + i))); } }
+        o.s[0] = o.s[1]; o.m[0] = o.m[1]; p = bits(p, 4, 4); q = bits(q, 4, 4); step(); } }
+
+DSM__UNPACK(Q6_K) { /* 128 bytes of low nibbles, 64 of high bit pairs, 16 int8 scales, f16 d. Byte columns carry four groups: sums first, scales in order */
+    Ints h[4]; (void)e; head(192, h); Reals d = takeh(208);
+    DSM__HALVES {
+        Sums s[8];
+        UNROLL for (int l = 0; l < 2; l++) {
+            Chunk a = take(64 * u + 16 * l), c = take(128 + 32 * u + 16 * l), b = take(64 * u + 32 + 16 * l);
+            UNROLL for (int g = 0; g < 4; g++) s[2 * g + l] = sum1(32 * g + 16 * l, join(g % 2 ? b : a, g / 2 * 4, 4, c, 2 * g, 2)); }
+        UNROLL for (int z = 0; z < 8; z++) scale(16 * z, s[z], K(fmul)(d, K(sbyte)(h[z / 4], z % 4)));
+        h[0] = h[2]; h[1] = h[3]; step(); } }
+
+DSM__UNPACK(Q2_K) { /* 16 bytes: a scale and a minimum of 4 bits for 16 weights; 64 of bit pairs, a byte column carries four groups; f16 d, dmin */
+    Ints h[4]; (void)e; head(0, h); Reals d = takeh(80), dmin = K(fmul)(takeh(82), K(fset)(-1.f));
+    DSM__HALVES {
+        Chunk c[2]; c[0] = take(16 + 32 * u); c[1] = take(32 + 32 * u);
+        UNROLL for (int z = 0; z < 8; z++) {
+            scale(16 * z, sum1(16 * z, bits(c[z % 2], z / 2 * 2, 2)), K(fmul)(d, K(ubyte)(K(field)(h[z / 4], 0, 4, 0), z % 4)));
+            least(16 * z, K(fmul)(dmin, K(ubyte)(K(field)(h[z / 4], 4, 4, 0), z % 4))); }
+        h[0] = h[2]; h[1] = h[3]; step(); } }
+
+DSM__UNPACK(Q3_K) { /* 32 bytes of third bits, bit g for group g of 32; 64 of bit pairs as in Q2_K; 16 scales of 6 bits in 12 bytes; f16 d. The weight is
+                       (pair | bit << 2) - 4; 28 more, and it shares Q6_K's tile */
+    Ints h[4], s[4]; Reals d; Chunk p = take(0), q = take(16); (void)e;
+    head(94, h); d = K(hihalf)(h[3]); /* from 94, as a head at 96 would end behind the block */
+    for (int i = 0; i < 3; i++) h[i] = K(splice)(h[i], h[i + 1]);
+    s[0] = K(field)(h[0], 0, 4, 0) | K(field)(h[2], 0, 2, 4); s[1] = K(field)(h[1], 0, 4, 0) | K(field)(h[2], 2, 2, 4);
+    s[2] = K(field)(h[0], 4, 4, 0) | K(field)(h[2], 4, 2, 4); s[3] = K(field)(h[1], 4, 4, 0) | K(field)(h[2], 6, 2, 4);
+    DSM__HALVES {
+        Chunk c[2]; c[0] = take(32 + 32 * u); c[1] = take(48 + 32 * u);
+        UNROLL for (int z = 0; z < 8; z++)
+            scale(16 * z, sum1(16 * z, plus(join(c[z % 2], z / 2 * 2, 2, z % 2 ? q : p, z / 2, 1), 28)),
+                  K(fmul)(d, K(fsub)(K(ubyte)(s[z / 4], z % 4), K(fset)(32.f))));
+        s[0] = s[2]; s[1] = s[3]; p = bits(p, 4, 4); q = bits(q, 4, 4); step(); } }
+
+DSM__UNPACK(IQ4_XS) { /* f16 d; 8 scales of 6 bits, the high pairs in 2 bytes, the low nibbles in 4; 8 x 16 bytes as in IQ4_NL */
+    Ints h[4], low[2]; Reals d, s[8]; (void)e; head(0, h); d = K(lohalf)(h[0]); low[0] = K(field)(h[1], 0, 4, 0); low[1] = K(field)(h[1], 4, 4, 0);
+    UNROLL for (int g = 0; g < 8; g++)
+        s[g] = K(fmul)(d, K(fsub)(K(ubyte)(low[g % 2], g / 2), K(fsub)(K(fset)(32.f), K(ubyte)(K(field)(h[0], g % 4 * 2, 2, 4), 2 + g / 4))));
+    DSM__HALVES {
+        UNROLL for (int g = 0; g < 4; g++) {
+            Chunk c = take(8 + 64 * u + 16 * g);
+            scale(32 * g, sum2(32 * g, look(bits(c, 0, 4), dsm__fmt_iq4), look(bits(c, 4, 4), dsm__fmt_iq4)), s[g]); }
+        UNROLL for (int g = 0; g < 4; g++) s[g] = s[g + 4];
+        step(); } }
+
+/* ---------------------------------------------------- drivers: one per shape ---------------------------------------------------- */
+FN void K(start)(Sink *k, const uint8_t *w, size_t stride) { k->stride = stride; UNROLL for (int i = 0; i < DSM__CURSORS; i++) k->row[i] = w + (size_t)i * stride; }
+FN void K(next)(Sink *k, const int bytes) { UNROLL for (int i = 0; i < DSM__CURSORS; i++) k->row[i] += bytes; }
+OUT void K(pad)(uint8_t *to, const uint8_t *w, size_t stride, int bytes) {
+    for (int r = 0; r < ROWS; r++, to += 2 * bytes) { memcpy(to, w + (size_t)r * stride, (size_t)bytes); memset(to + bytes, 0, (size_t)bytes); } }
+/* Blocks in order. Where K % 64 = 32 a last block goes through a buffer with zeros behind it: nothing is read past a row, and zero times zero adds nothing.
+   DSM__WALK is the statement for both parts: e .. z of len at w. */
+#define DSM__WALK(name, n) \
+    K(start)(&k, w + (size_t)(e / FORMAT.unit * FORMAT.bytes), stride); z = len - len % 64; \
+    if (z == e) { K(pad)(pad, k.row[0], stride, FORMAT.bytes); K(start)(&k, pad, (size_t)(2 * FORMAT.bytes)); z = len; } \
+    for (int i = e; i < z; i += FORMAT.unit == 32 ? 64 : FORMAT.unit) { \
+        K(un_##name)(&k, n, f, 0); \
+        if (FORMAT.unit == 32) { K(un_##name)(&k, n, f, 32); K(step)(&k, n, f); } \
+        K(next)(&k, FORMAT.unit == 32 ? 2 * FORMAT.bytes : FORMAT.bytes); }
+#define DSM__PAD uint8_t pad[ROWS * 2 * DSM__K_MOST] /* of super-blocks there is no last half */
+
+/* mat-vec: panels of ROWS rows (at least that many), the last overlaps the one before: same values. next: what this thread reads afterwards. */
+#define DSM__MATVEC(name, n) case n: \
+        for (int r = 0, z; r < rows; r += ROWS) { \
+            if (r + ROWS > rows) r = rows - ROWS; \
+            for (int e = 0; e < len; e = z) { \
+                const uint8_t *w = from + (size_t)r * stride; Sink k; k.x = x + e / 64; k.ldx = ldx; k.ahead = r + 2 * ROWS <= rows ? w + ROWS * stride : next; \
+                UNROLL for (int t = 0; t < n; t++) { k.p[t] = K(fset)(0); k.acc[t] = e ? K(fld)(y + t * ldy + r) : K(fset)(0); } \
+                DSM__WALK(name, n) \
+                UNROLL for (int t = 0; t < n; t++) K(fst)(y + t * ldy + r, k.acc[t]); } } break;
+
+/* prompts: a tile's rows are unpacked once (chunk: 16 * ROWS bytes; a tile is DSM__PANEL of them side by side; scales DSM__PANEL * ROWS floats) ... */
+#define DSM__UNPACKED(name) OUT void K(unpack_##name)(const uint8_t *w, size_t stride, int len, dsm__k_scratch to) { \
+        const int f = DSM__FMT_##name; DSM__PAD; \
+        for (int v = 0, z; v < DSM__PANEL; v++, w += ROWS * stride) for (int e = 0; e < len; e = z) { \
+            Sink k; k.w = to.w + (v * 16 + e * DSM__PANEL) * ROWS; k.s = to.s + (v + e / FORMAT.width * DSM__PANEL) * ROWS; k.m = to.m + (v + e / FORMAT.width * DSM__PANEL) * ROWS; \
+            DSM__WALK(name, 0) } }
+#if DSM__LANES /* ... and multiplied DSM__PANEL vectors of rows x DSM__TOKENS tokens at a time. p is in registers, acc in L1 (sums). */
+#define DSM__ALL UNROLL for (int t = 0; t < n; t++) UNROLL for (int v = 0; v < DSM__PANEL; v++)
+FN void K(tile64)(const uint8_t *w, const float *s, const float *m, const dsm__x64 *x, long ldx, float *y, long ldy, const int from, const int n, const int f) {
+    Reals p[DSM__TOKENS][DSM__PANEL]; const int width = FORMAT.width; DSM__OPAQUE (void)from;
+    UNROLL for (int e = 0; e < 64; e += width) {
+        Ints c[DSM__TOKENS][DSM__PANEL], h[DSM__TOKENS][DSM__PANEL], a[DSM__PANEL]; Reals d[DSM__PANEL]; Act q[DSM__TOKENS];
+        UNROLL for (int i = 0; i < width / 4; i++) {
+            if (i % 4 == 0) UNROLL for (int t = 0; t < n; t++) q[t] = K(act)(x[t * ldx].q + e + 4 * i);
+            DSM__ORDER;
+            UNROLL for (int v = 0; v < DSM__PANEL; v++) a[v] = K(ldw)(w + ((e / 16 + i / 4) * DSM__PANEL + v) * 16 * ROWS + i % 4 * 4 * ROWS);
+            DSM__ALL K(mac)(&c[t][v], &h[t][v], a[v], q[t], i, width / 4, DSM__START(x + t * ldx, e, t * DSM__PANEL + v), f); }
+        UNROLL for (int v = 0; v < DSM__PANEL; v++) d[v] = K(fld)(s + (e / width * DSM__PANEL + v) * ROWS);
+        DSM__ALL p[t][v] = e ? K(fma)(K(real)(c[t][v]), d[v], p[t][v]) : K(fmul)(K(real)(c[t][v]), d[v]);
+        if (FORMAT.mins) {
+            UNROLL for (int v = 0; v < DSM__PANEL; v++) d[v] = K(fld)(m + (e / width * DSM__PANEL + v) * ROWS);
+            DSM__ALL p[t][v] = K(fma)(K(fset)(K(least_sum)(x + t * ldx, e, f)), d[v], p[t][v]); } }
+    DSM__ALL { float *o = y + t * ldy + v * ROWS; DSM__ORDER; K(fst)(o, K(fma)(p[t][v], K(fset)(x[t * ldx].dx), K(fld)(o))); } }
+FN void K(tiles)(dsm__k_scratch k, const dsm__x64 *x, long ldx, float *y, long ldy, int add, int len, dsm__k_fetch *pf, const int from,
+                 const int n, const int f) {
+    const int per = 64 / FORMAT.width * DSM__PANEL * ROWS; float *sums = k.sums; const long lds = DSM__PANEL * ROWS;
+    DSM__ALL K(fst)(sums + t * lds + v * ROWS, add ? K(fld)(y + t * ldy + v * ROWS) : K(fset)(0));
+    for (; len > 0; len -= 64, x++, k.w += 64 * DSM__PANEL * ROWS, k.s += per, k.m += per) {
+        for (int i = 0; i < pf->per; i++) {
+            DSM__PREFETCH(pf->p); pf->p += 64;
+            if (pf->p >= pf->end) { pf->p += pf->stride - pf->run; pf->end += pf->stride; } }
+        K(tile64)(k.w, k.s, k.m, x, ldx, sums, lds, from, n, f); }
+    DSM__ALL K(fst)(y + t * ldy + v * ROWS, K(fld)(sums + t * lds + v * ROWS)); }
+#undef DSM__ALL
+#else /* ... and read again as a mat-vec reads the file: natural order is what these passes multiply */
+FN void K(tiles)(dsm__k_scratch w, const dsm__x64 *x, long ldx, float *y, long ldy, int add, int len, dsm__k_fetch *pf, const int from,
+                 const int n, const int f) {
+    const int per = 64 / FORMAT.width * ROWS; Sink k; k.x = x; k.ldx = ldx; (void)pf; (void)from;
+    UNROLL for (int t = 0; t < n; t++) { k.p[t] = K(fset)(0); k.acc[t] = add ? K(fld)(y + t * ldy) : K(fset)(0); }
+    for (; len > 0; len -= 64, k.x++, w.w += 64 * ROWS, w.s += per, w.m += per)
+        UNROLL for (int e = 0; e < 64; e += FORMAT.width) {
+            Chunk c[2]; c[0] = K(get)(w.w + e * ROWS); c[1] = FORMAT.width == 32 ? K(get)(w.w + (e + 16) * ROWS) : c[0];
+            K(scale)(&k, n, f, e, K(sums)(&k, n, f, e, c, FORMAT.width / 16), K(fld)(w.s + e / FORMAT.width * ROWS));
+            if (FORMAT.mins) K(least)(&k, n, f, e, K(fld)(w.m + e / FORMAT.width * ROWS)); }
+    UNROLL for (int t = 0; t < n; t++) K(fst)(y + t * ldy, k.acc[t]); }
+#endif
+
+/* ---- activations: the contract's first half ---- */
+#if DSM__FLOATS_HERE
+OUT int K(quantize)(const float *x, int len, dsm__x64 *o) {
+    for (int n; len > 0; len -= n, x += n, o++) {
+        uint32_t top; float a; int s[4]; n = len < 64 ? len : 64;
+        top = K(top)(x, n);
+        if (top >= 0x7f800000u) return 0;
+        a = dsm__num_bits(top); a = a < 5.42101086242752217e-20f ? 0 : a; o->dx = a / 127.f;
+        if (n < 64) memset(o->q, 0, 64);
+        if (a > 0) { const float up = 127.f / a; for (int i = 0; i < n; i += 16) K(round)(x + i, up, o->q + i); }
+        else memset(o->q, 0, 64);
+        for (int i = 0; i < 4; i++) { s[i] = K(sum16)(o->q + 16 * i); o->from32[i] = DSM__MAGIC - 32 * s[i]; }
+        o->from0 = DSM__MAGIC;
+        for (int i = 0; i < 2; i++) {
+            const int t = s[2 * i] + s[2 * i + 1]; o->sum[i] = (float)t; o->from8[i] = DSM__MAGIC - 8 * t; o->from128[i] = DSM__MAGIC - 128 * t; } }
+    return 1; }
+/* (the float half goes here) */
+#endif
+
+/* ------------------------------------------------- every format into every shape ------------------------------------------------- */
+/* Tokens are taken 6, 4, 2 or 1 at a time, so these are the only variants. */
+#if DSM__TOKENS == 6
+#define DSM__STAMP(M, f) M(f, 1) M(f, 2) M(f, 4) M(f, 6)
+#elif DSM__TOKENS == 4
+#define DSM__STAMP(M, f) M(f, 1) M(f, 2) M(f, 4)
+#else
+#define DSM__STAMP(M, f) M(f, 1)
+#endif
+#if DSM__TOKENS >= 4
+#define DSM__STAMP4(M, f) M(f, 1) M(f, 2) M(f, 4)
+#else
+#define DSM__STAMP4(M, f) M(f, 1)
+#endif
+#define DSM__X2(name, ggml, unit, bytes, width, mins, wmax, bias, tile) DSM__UNPACKED(name)
+#define DSM__X1(name, ggml, unit, bytes, width, mins, wmax, bias, tile) \
+    DSM__UNPACKED(name) \
+    OUT void K(matvec_##name)(const uint8_t *from, size_t stride, int len, const dsm__x64 *x, long ldx, int tokens, float *y, long ldy, \
+                              int rows, const uint8_t *next) { \
+        const int f = DSM__FMT_##name; DSM__PAD; switch (tokens) { DSM__STAMP4(DSM__MATVEC, name) default: break; } }
+DSM__FMT_LIST(DSM__FMT_NONE, DSM__X1, DSM__X2)
+#undef DSM__X1
+#undef DSM__X2
+#define DSM__TILE(f, n) case n: K(tiles)(k, x, ldx, y, ldy, add, len, pf, from, n, DSM__FMT_##f); break;
+#define DSM__X(name, f) \
+    OUT void K(tile_##name)(dsm__k_scratch k, const dsm__x64 *x, long ldx, int tokens, float *y, long ldy, int add, int len, dsm__k_fetch *pf, int from) { \
+        switch (tokens) { DSM__STAMP(DSM__TILE, f) default: break; } }
+DSM__K_TILES(DSM__X)
+#undef DSM__X
+static const dsm__kernels K(kernels) = { DSM__STR(DSM__PASS), ROWS, DSM__TOKENS < 4 ? DSM__TOKENS : 4, DSM__PANEL * ROWS, DSM__TOKENS, DSM__NARROWER, {
+#define DSM__X(name, ggml, bytes) { NULL, NULL, NULL, 0 },
+#define DSM__X1(name, ggml, unit, bytes, width, mins, wmax, bias, tile) { K(matvec_##name), K(unpack_##name), K(tile_##tile), DSM__FROM(width, bias) },
+#define DSM__X2(name, ggml, unit, bytes, width, mins, wmax, bias, tile) { NULL, K(unpack_##name), K(tile_##tile), DSM__FROM(width, bias) },
+    DSM__FMT_LIST(DSM__X, DSM__X1, DSM__X2) },
+#undef DSM__X
+#undef DSM__X1
+#undef DSM__X2
+#define DSM__X(result, name, arguments) DSM__CAT(dsm__k_##name, DSM__FLOATS),
+    DSM__K_FUNCTIONS(DSM__X) };
+#undef DSM__X
+
+/* all of it is gone again */
+#undef DSM__SINK
+#undef DSM__CURSORS
+#undef DSM__PANEL
+#undef DSM__LANES
+#undef DSM__PREFETCH
+#undef DSM__AHEAD
+#undef DSM__TOKENS
+#undef DSM__U32
+#undef DSM__MM
+#undef DSM__SI
+#undef DSM__REALS
+#undef DSM__EACH
+#undef DSM__DOT4
+#undef DSM__MOST
+#undef DSM__FIT
+#undef DSM__START
+#undef DSM__ORDER
+#undef DSM__OPAQUE
+#undef DSM__S8
+#undef DSM__M8
+#undef DSM__FITS
+#undef DSM__LO
+#undef DSM__SIGNED
+#undef DSM__FROM
+#undef DSM__STEP
+#undef DSM__UNPACK
+#undef DSM__HERE
+#undef DSM__HALVES
+#undef DSM__WALK
+#undef DSM__PAD
+#undef DSM__MATVEC
+#undef DSM__UNPACKED
+#undef DSM__STAMP
+#undef DSM__STAMP4
+#undef DSM__TILE
+#undef DSM__PASS
+#undef DSM__ATTR
+#undef DSM__BITS
+#undef DSM__DOT
+#undef DSM__FLOATS
+#undef DSM__FLOATS_HERE
+#undef DSM__NARROWER
+_Pragma("pop_macro(\"K\")") _Pragma("pop_macro(\"FN\")") _Pragma("pop_macro(\"OUT\")") _Pragma("pop_macro(\"UNROLL\")") _Pragma("pop_macro(\"ROWS\")")
+_Pragma("pop_macro(\"Chunk\")") _Pragma("pop_macro(\"Sink\")") _Pragma("pop_macro(\"Sums\")") _Pragma("pop_macro(\"Chain\")") _Pragma("pop_macro(\"Ints\")")
+_Pragma("pop_macro(\"Reals\")") _Pragma("pop_macro(\"Act\")") _Pragma("pop_macro(\"FORMAT\")") _Pragma("pop_macro(\"take\")") _Pragma("pop_macro(\"head\")")
+_Pragma("pop_macro(\"takeh\")") _Pragma("pop_macro(\"takee\")") _Pragma("pop_macro(\"spread\")") _Pragma("pop_macro(\"bits\")") _Pragma("pop_macro(\"join\")")
+_Pragma("pop_macro(\"look\")") _Pragma("pop_macro(\"sgn\")") _Pragma("pop_macro(\"plus\")") _Pragma("pop_macro(\"sum1\")") _Pragma("pop_macro(\"sum2\")")
+_Pragma("pop_macro(\"scale\")") _Pragma("pop_macro(\"least\")") _Pragma("pop_macro(\"step\")")
+#endif /* DSM__PASS */
+
+#if defined(DSMOE_IMPLEMENTATION) && !defined(DSM__PASS) /* kern goes on: its passes, and its door */
+#ifndef DSMOE_IMPLEMENTED_REST
+#define DSMOE_IMPLEMENTED_REST 1
+#define DSM__PASS scalar
+#define DSM__ATTR
+#define DSM__BITS 0
+#define DSM__DOT 0
+#define DSM__FLOATS scalar
+#define DSM__FLOATS_HERE 1
+#define DSM__NARROWER NULL
+#include DSMOE_HEADER_NAME
+#if defined(__x86_64__) && !DSMOE_NO_AVX2
+#define DSM__PASS avx2
+#define DSM__ATTR __attribute__((target("avx2,fma,f16c")))
+#define DSM__BITS 256
+#define DSM__DOT 0
+#define DSM__FLOATS avx2
+#define DSM__FLOATS_HERE 1
+#define DSM__NARROWER &dsm__k_kernels_scalar
+#include DSMOE_HEADER_NAME
+#define DSM__PASS avxvnni       /* 256 bits, 16 registers: client processors since 2021 */
+#define DSM__ATTR __attribute__((target("avx2,fma,f16c,avxvnni")))
+#define DSM__BITS 256
+#define DSM__DOT 2
+#define DSM__FLOATS avx2
+#define DSM__FLOATS_HERE 0
+#define DSM__NARROWER &dsm__k_kernels_scalar
+#include DSMOE_HEADER_NAME
+#if !DSMOE_NO_AVX512
+#define DSM__PASS vnni256       /* the same in the AVX-512 encoding */
+#define DSM__ATTR __attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512vnni")))
+#define DSM__BITS 256
+#define DSM__DOT 1
+#define DSM__FLOATS avx2
+#define DSM__FLOATS_HERE 0
+#define DSM__NARROWER &dsm__k_kernels_scalar
+#include DSMOE_HEADER_NAME
+#define DSM__PASS avx512
+#define DSM__ATTR __attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512vnni")))
+#define DSM__BITS 512
+#define DSM__DOT 1
+#define DSM__FLOATS avx512
+#define DSM__FLOATS_HERE 1
+#define DSM__NARROWER &dsm__k_kernels_vnni256
+#include DSMOE_HEADER_NAME
+#endif
+#endif
+#if defined(__aarch64__) && !DSMOE_NO_NEON
+#define DSM__PASS neon
+#define DSM__ATTR
+#define DSM__BITS 128
+#define DSM__DOT 0
+#define DSM__FLOATS neon
+#define DSM__FLOATS_HERE 1
+#define DSM__NARROWER &dsm__k_kernels_scalar
+#include DSMOE_HEADER_NAME
+#if !DSMOE_NO_DOTPROD && (defined(__ARM_FEATURE_DOTPROD) || !defined(__clang__) || __clang_major__ >= 16) /* before, clang has vdotq only where the base has it */
+#define DSM__K_DOTPROD 1
+#define DSM__PASS dotprod
+#if defined(__ARM_FEATURE_DOTPROD)
+#define DSM__ATTR
+#elif defined(__clang__)
+#define DSM__ATTR __attribute__((target("dotprod")))
+#elif __GNUC__ >= 14
+#define DSM__ATTR __attribute__((target("+dotprod")))
+#else
+#define DSM__ATTR __attribute__((target("arch=armv8.2-a+dotprod")))
+#endif
+#define DSM__BITS 128
+#define DSM__DOT 1
+#define DSM__FLOATS neon
+#define DSM__FLOATS_HERE 0
+#define DSM__NARROWER &dsm__k_kernels_neon
+#include DSMOE_HEADER_NAME
+#endif
+#endif
+#ifndef DSM__K_DOTPROD
+#define DSM__K_DOTPROD 0
+#endif
+
+/* ---- the levels, worst first, and the feature each one needs ---- */
+#if defined(__x86_64__) && !DSMOE_NO_AVX2 && !DSMOE_NO_AVX512
+#define DSM__K_LEVELS(X) X(scalar, 0) X(avx2, DSM__CPU_AVX2) X(avxvnni, DSM__CPU_AVXVNNI) X(vnni256, DSM__CPU_AVX512) X(avx512, DSM__CPU_AVX512)
+#elif defined(__x86_64__) && !DSMOE_NO_AVX2
+#define DSM__K_LEVELS(X) X(scalar, 0) X(avx2, DSM__CPU_AVX2) X(avxvnni, DSM__CPU_AVXVNNI)
+#elif defined(__aarch64__) && !DSMOE_NO_NEON && DSM__K_DOTPROD
+#define DSM__K_LEVELS(X) X(scalar, 0) X(neon, 0) X(dotprod, DSM__CPU_DOTPROD)
+#elif defined(__aarch64__) && !DSMOE_NO_NEON
+#define DSM__K_LEVELS(X) X(scalar, 0) X(neon, 0)
+#else
+#define DSM__K_LEVELS(X) X(scalar, 0)
+#endif
+#define DSM__X(pass, needs) { needs, &dsm__k_kernels_##pass },
+static const struct { uint32_t needs; const dsm__kernels *k; } dsm__k_levels[] = { DSM__K_LEVELS(DSM__X) };
+#undef DSM__X
+DSM__FN const dsm__kernels *dsm__k_select(const char *isa) { /* NULL: the best one. NULL comes back for a name that is not known, or not usable here */
+    const uint32_t have = dsm__cpu_features(); const dsm__kernels *best = NULL;
+    for (size_t i = 0; i < DSM__COUNT(dsm__k_levels); i++)
+        if (!(dsm__k_levels[i].needs & ~have) && (!isa || !strcmp(isa, dsm__k_levels[i].k->isa))) best = dsm__k_levels[i].k;
+    return best;
+}
+DSM__FN const char *dsm__k_isa_name(int n) { /* of the n-th usable level, worst first; NULL: no such n */
+    const uint32_t have = dsm__cpu_features();
+    for (size_t i = 0; i < DSM__COUNT(dsm__k_levels); i++) if (!(dsm__k_levels[i].needs & ~have) && n-- == 0) return dsm__k_levels[i].k->isa;
+    return NULL;
+}
+
+/* ---- the room's door to products: y[token][row] = w[row] . x[token] for rows r0 .. r1-1 and n_tokens. Up to 4 tokens of formats that have one are a
+        mat-vec, everything else is unpacked and multiplied in tiles; too few rows for one level are done by the next narrower one. next: what this thread
+        reads after r1 (any mapped address; it is only prefetched). ---- */
+DSM__FN int dsm__k_tokens(int left, int most) { return left >= most && left != 8 ? most : left >= 4 && most >= 4 ? 4 : left >= 2 && most >= 2 ? 2 : 1; } /* 8: 4 and 4, not 6 and 2 */
+/* K is cut so that the activations of a cut stay in L2 and the unpacked rows in 64 KB; the sums wait in y meanwhile, so the order of additions stays the
+   contract's. The tile prefetches the next panel while it multiplies. */
+DSM__FN void dsm__k_panels(const dsm__kernels *k, int fmt, const uint8_t *w, size_t stride, int len, const dsm__x64 *x, long ldx, int n, float *y, long ldy,
+                           int r0, int r1, int most, const dsm__k_scratch *to, const uint8_t *next) {
+    const dsm__fmt *f = dsm__fmts + fmt; const int rows = k->tile_rows, cuts = (len + most - 1) / most, cut = ((len + cuts - 1) / cuts + 255) / 256 * 256;
+    for (int e = 0; e < len; e += cut) {
+        const int q = len - e < cut ? len - e : cut; const size_t run = (size_t)(q / f->unit) * (size_t)f->bytes, at = (size_t)(e / f->unit) * (size_t)f->bytes;
+        for (int r = r0; r < r1; r += rows) {
+            const int rr = r + rows > r1 ? r1 - rows : r; int lines = (int)((run + 126) / 64) * rows, groups = 0;
+            float *o = rr < r ? to->spare : y + rr; const long ldo = rr < r ? rows : ldy; /* the last panel overlaps the one before: its own sums */
+            dsm__k_fetch pf;
+            for (int t = 0; t < n; t += dsm__k_tokens(n - t, k->tile_tokens)) groups++;
+            pf.run = (run + 63) / 64 * 64; pf.stride = stride; pf.per = 1 + (int)((int64_t)lines * 64 / ((int64_t)groups * q));
+            pf.p = r + rows < r1 ? w + (size_t)(r + rows) * stride + at : e + cut < len ? w + (size_t)r0 * stride + at + run : next; pf.end = pf.p + run;
+            k->f[fmt].unpack(w + (size_t)rr * stride + at, stride, q, *to);
+            for (int t = 0, m; t < n; t += m) {
+                m = dsm__k_tokens(n - t, k->tile_tokens); if (lines <= 0) pf.per = 0;
+                k->f[fmt].tile(*to, x + t * ldx + e / 64, ldx, m, o + t * ldo, ldo, e > 0, q, &pf, k->f[fmt].from); lines -= pf.per * (q / 64); }
+            if (rr < r && e + cut >= len) for (int i = 0; i < n; i++) memcpy(y + i * ldy + r, o + i * rows + (r - rr), (size_t)(r1 - r) * 4); } }
+}
+DSM__FN void dsm__k_mul(const dsm__kernels *k, int fmt, const uint8_t *w, size_t stride, int len, const dsm__x64 *x, long ldx, int n_tokens, float *y, long ldy,
+                        int r0, int r1, const dsm__k_scratch *scratch, const uint8_t *next) {
+    const int rows = r1 - r0;
+    if (rows <= 0 || n_tokens <= 0) return;
+    while (k->narrower && rows < (k->f[fmt].matvec && (n_tokens <= 4 || rows < k->tile_rows) ? k->rows : k->tile_rows)) k = k->narrower;
+    if (k->f[fmt].matvec && (n_tokens <= 4 || rows < k->tile_rows))
+        for (int t = 0, m; t < n_tokens; t += m) {
+            m = dsm__k_tokens(n_tokens - t, k->tokens);
+            k->f[fmt].matvec(w + (size_t)r0 * stride, stride, len, x + t * ldx, ldx, m, y + t * ldy + r0, ldy, rows, t + m < n_tokens ? w + (size_t)r0 * stride : next); }
+    else if (n_tokens <= 4) /* panel by panel, so that the rows are read in their order */
+        for (int r = r0, z; r < r1; r = z) {
+            z = r1 - r < 2 * k->tile_rows ? r1 : r + k->tile_rows;
+            dsm__k_panels(k, fmt, w, stride, len, x, ldx, n_tokens, y, ldy, r, z, 1024, scratch, z < r1 ? w + (size_t)z * stride : next); }
+    else for (int t = 0, m; t < n_tokens; t += m) { /* more tokens than L2 holds: unpacking twice is cheaper than sums that travel */
+        int parts = (n_tokens - t + DSM__K_BATCH - 1) / DSM__K_BATCH, most;
+        m = (n_tokens - t + parts - 1) / parts; most = (int)(700000 / ((size_t)m * sizeof(dsm__x64))) * 64;
+        dsm__k_panels(k, fmt, w, stride, len, x + t * ldx, ldx, m, y + t * ldy, ldy, r0, r1, most > DSM__K_CUT ? DSM__K_CUT : most < 256 ? 256 : most, scratch,
+                      t + m < n_tokens ? w + (size_t)r0 * stride : next); }
+}
 
 // >>pool
 /* (being built) */
@@ -809,5 +1859,5 @@ typedef struct dsm__arch {
 #if !defined(__clang__)
 #pragma GCC pop_options
 #endif
-#endif /* DSMOE_IMPLEMENTED */
+#endif /* DSMOE_IMPLEMENTED_REST */
 #endif /* DSMOE_IMPLEMENTATION */
