@@ -548,6 +548,9 @@ DSM__FN void *dsm__mem_alloc(const dsm_allocator *a, size_t n) { /* zeroed; NULL
     if (p) memset(p, 0, n);
     return p;
 }
+DSM__FN void *dsm__mem_alloc_raw(const dsm_allocator *a, size_t n) { /* for what is overwritten as a whole anyway */
+    return a->alloc ? a->alloc(a->user, n ? n : 1, DSM__ALIGN) : dsm__os_alloc(n ? n : 1, DSM__ALIGN);
+}
 DSM__FN void dsm__mem_free(const dsm_allocator *a, void *p, size_t n) {
     if (!p) return;
     if (a->alloc) a->free(a->user, p, n ? n : 1); else dsm__os_free(p);
@@ -587,6 +590,40 @@ DSM__FN dsm__arg dsm__u(uint64_t v) { dsm__arg a = dsm__i((int64_t)v); a.kind = 
     X(READ, DSM_E_IO, "%: can't be read: %") \
     X(MAP, DSM_E_IO, "%: can't be mapped: %") \
     /* file */ \
+    X(READER, DSM_E_IO, "the reader failed at % bytes from offset %") \
+    X(FILE_RANGE, DSM_E_ARGUMENT, "% bytes from offset % are not inside the file, which has %") \
+    X(FILE_MAGIC, DSM_E_FORMAT, "%: not a GGUF file: %") \
+    X(FILE_BIG_ENDIAN, DSM_E_UNSUPPORTED, "%: a big-endian GGUF file, made for other machines: convert it") \
+    X(FILE_VERSION, DSM_E_UNSUPPORTED, "%: GGUF version %; versions 2 and 3 run") \
+    X(FILE_SHORT, DSM_E_FORMAT, "%: % % '%' wants % bytes where the file has % left: cut short or damaged") \
+    X(FILE_LONG, DSM_E_FORMAT, "%: % % '%': a name or text of % bytes; % are allowed") \
+    X(FILE_COUNT, DSM_E_FORMAT, "%: % % '%': % items do not fit into the % bytes left: cut short or damaged") \
+    X(FILE_LIMIT, DSM_E_UNSUPPORTED, "%: % %, this version takes at most %") \
+    X(FILE_VALUE_TYPE, DSM_E_FORMAT, "%: key % '%' has value type %, which does not exist") \
+    X(FILE_NESTED, DSM_E_UNSUPPORTED, "%: key % '%' is an array of arrays, which no model uses") \
+    X(FILE_INTEGER, DSM_E_FORMAT, "%: % must be a whole number, not negative, of an integer type") \
+    X(FILE_ALIGNMENT, DSM_E_FORMAT, "%: general.alignment is %; it must be a power of two, at most 2^24") \
+    X(FILE_DIMS, DSM_E_FORMAT, "%: tensor % has % dimensions; 1 to 4 exist") \
+    X(FILE_ZERO_DIM, DSM_E_FORMAT, "%: tensor %: dimension % is 0") \
+    X(FILE_HUGE, DSM_E_FORMAT, "%: tensor %: its size does not fit into 63 bits") \
+    X(FILE_BLOCKS, DSM_E_FORMAT, "%: tensor % of type % has rows of % weights, which are not whole blocks of %") \
+    X(FILE_UNALIGNED, DSM_E_FORMAT, "%: tensor %: its offset % is not a multiple of the alignment %") \
+    X(FILE_PAST_END, DSM_E_FORMAT, "%: tensor %: its % bytes go past the end of the file (% bytes): cut short or damaged") \
+    X(FILE_OVERLAP, DSM_E_FORMAT, "%: the tensors % and % overlap") \
+    X(FILE_TWICE, DSM_E_FORMAT, "the % % is there twice") \
+    X(FILE_CHANGED, DSM_E_IO, "%: changed while it was being opened") \
+    X(TENSOR_TYPE, DSM_E_UNSUPPORTED, "%: % has type % (%), which this version does not run") \
+    X(SPLIT_COUNT, DSM_E_FORMAT, "%: split.count is %; 65535 is the most") \
+    X(SPLIT_SOURCE, DSM_E_UNSUPPORTED, "the model is split into % files: open the first one by its path, or merge them") \
+    X(SPLIT_NAME, DSM_E_FORMAT, "%: shard % of %, but its name does not end so (-00001-of-00003.gguf): the others can't be found") \
+    X(SPLIT_FIRST, DSM_E_ARGUMENT, "this is shard % of %: open the first one, %") \
+    X(SPLIT_OPEN, DSM_E_IO, "%: can't be opened: %. The first shard says that there are %") \
+    X(SPLIT_WRONG, DSM_E_FORMAT, "%: says that it is shard % of %, where % of % belongs") \
+    X(SPLIT_TENSORS, DSM_E_FORMAT, "%: split.tensors.count is %, the % shards have % tensors") \
+    X(KEY_MISSING, DSM_E_FORMAT, "the key % is missing") \
+    X(KEY_TYPE, DSM_E_FORMAT, "the key % is %, it must be %") \
+    X(KEY_WHOLE, DSM_E_FORMAT, "the key % must be a whole number, not negative") \
+    X(KEY_VARIES, DSM_E_UNSUPPORTED, "the key % differs between layers (first at %), which this version does not run") \
     /* tok */ \
     /* arch */ \
     /* kv, run, backend */ \
@@ -1789,17 +1826,529 @@ typedef struct dsm__tensor_ref {
     uint64_t ne[4], n_rows, bytes /* 0: of a type that nobody knows */, offset /* in its shard's file */; size_t stride;
     const uint8_t *data; /* any alignment; NULL: header_only */
 } dsm__tensor_ref;
-typedef struct dsm__file_shard { dsm__str name; uint64_t offset, size, header, data; dsm__os_map map; uint8_t *copy; const uint8_t *window; uint64_t n_tensors; int32_t fd; } dsm__file_shard;
+typedef struct dsm__file_shard { dsm__str name; uint64_t offset, size, header, data; dsm__os_map map; uint8_t *copy; const uint8_t *window; uint64_t n_tensors; uint32_t alignment; int fd; } dsm__file_shard; /* offset: of the file in the descriptor; header: its bytes; data: where tensors begin; window: the header in memory */
 typedef struct dsm__file {
     dsm__key_ref *keys; uint32_t *key_order; size_t n_keys;          /* order: sorted by name */
     dsm__tensor_ref *tensors; uint32_t *tensor_order; size_t n_tensors; /* of all shards, in file order */
     dsm__file_shard *shards; int n_shards, header_only;
-    char *names; size_t names_size;      /* of the shards, one after the other */
+    char *names; size_t names_size;      /* the path; dsm__file_name puts a shard's number into it */
+    int n_open, owns_fd, split; uint8_t *block; size_t block_size, shards_size;
     uint8_t *copied; uint64_t copied_size; /* the weights, where they are not used in place */
     uint64_t file_bytes, weight_bytes;
     uint64_t bytes; /* allocated beside the weights; header_only: as an ordinary open by path would */
     dsm_allocator allocator;
 } dsm__file;
+
+#define DSM__REQUIRED UINT64_MAX    /* as a fallback: the key must be there */
+#define DSM__REQUIRED_F64 HUGE_VAL
+enum { DSM__FILE_KEYS = 1 << 16, DSM__FILE_TENSORS = 1 << 18, DSM__FILE_SHARDS = 65535, DSM__FILE_PIECE = 8 << 20 };
+enum { DSM__GGUF_U8 = 0, DSM__GGUF_I8, DSM__GGUF_U16, DSM__GGUF_I16, DSM__GGUF_U32, DSM__GGUF_I32, DSM__GGUF_F32, DSM__GGUF_BOOL, DSM__GGUF_STRING, DSM__GGUF_ARRAY, DSM__GGUF_U64, DSM__GGUF_I64, DSM__GGUF_F64 };
+DSM__FN unsigned dsm__file_width(uint32_t type) { /* bytes of a number; 0: not a number */
+    static const uint8_t width[13] = { 1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8 };
+    return type < 13 ? width[type] : 0;
+}
+
+/* --- values of keys --- */
+typedef struct dsm__file_number { uint64_t u; double d; int whole; } dsm__file_number; /* whole: u is exactly the value */
+DSM__FN dsm__file_number dsm__file_number_at(uint32_t type, const uint8_t *at) {
+    dsm__file_number v; int64_t i = 0; float f; int is_signed = 0, floating = 0;
+    memset(&v, 0, sizeof v);
+    switch (type) {
+    case DSM__GGUF_U8: v.u = *at; break;
+    case DSM__GGUF_BOOL: v.u = *at != 0; break;
+    case DSM__GGUF_U16: v.u = dsm__load16(at); break;
+    case DSM__GGUF_U32: v.u = dsm__load32(at); break;
+    case DSM__GGUF_U64: v.u = dsm__load64(at); break;
+    case DSM__GGUF_I8: i = (int8_t)*at; is_signed = 1; break;
+    case DSM__GGUF_I16: i = (int16_t)dsm__load16(at); is_signed = 1; break;
+    case DSM__GGUF_I32: i = (int32_t)dsm__load32(at); is_signed = 1; break;
+    case DSM__GGUF_I64: i = (int64_t)dsm__load64(at); is_signed = 1; break;
+    case DSM__GGUF_F32: memcpy(&f, at, 4); v.d = (double)f; floating = 1; break;
+    case DSM__GGUF_F64: memcpy(&v.d, at, 8); floating = 1; break;
+    default: return v;
+    }
+    if (floating) {
+        if (v.d >= 0 && v.d < 18446744073709551616.0) { v.u = (uint64_t)v.d; v.whole = (double)v.u == v.d; }
+    } else if (is_signed) { v.u = (uint64_t)i; v.d = (double)i; v.whole = i >= 0; }
+    else { v.d = (double)v.u; v.whole = 1; }
+    return v;
+}
+DSM__FN int dsm__file_order(dsm__str a, dsm__str b) { /* < 0: a comes first */
+    size_t n = a.n < b.n ? a.n : b.n; int d = n ? memcmp(a.at, b.at, n) : 0;
+    return d ? d : a.n < b.n ? -1 : a.n > b.n;
+}
+DSM__FN const dsm__key_ref *dsm__file_key_str(const dsm__file *f, dsm__str key) {
+    size_t lo = 0, hi = f->n_keys;
+    while (lo < hi) {
+        size_t mid = lo + (hi - lo) / 2; const dsm__key_ref *k = f->keys + f->key_order[mid]; int d = dsm__file_order(key, k->key);
+        if (!d) return k;
+        if (d < 0) hi = mid; else lo = mid + 1;
+    }
+    return NULL;
+}
+DSM__FN const dsm__key_ref *dsm__file_key(const dsm__file *f, const char *key) { return dsm__file_key_str(f, dsm__str_of(key)); } /* NULL: not there */
+DSM__FN const dsm__tensor_ref *dsm__file_tensor(const dsm__file *f, const char *name) {
+    dsm__str s = dsm__str_of(name); size_t lo = 0, hi = f->n_tensors;
+    while (lo < hi) {
+        size_t mid = lo + (hi - lo) / 2; const dsm__tensor_ref *t = f->tensors + f->tensor_order[mid]; int d = dsm__file_order(s, t->name);
+        if (!d) return t;
+        if (d < 0) hi = mid; else lo = mid + 1;
+    }
+    return NULL;
+}
+/* A number, or an array of equal numbers (per-layer keys). *found 0: the key is not there. */
+DSM__FN dsm_status dsm__file_scalar(const dsm__file *f, const char *key, dsm__file_number *v, int *found, dsm_error *error) {
+    const dsm__key_ref *k = dsm__file_key(f, key); uint32_t type; unsigned width;
+    *found = k != NULL;
+    if (!k) return DSM_OK;
+    type = k->type == DSM__GGUF_ARRAY ? k->element : k->type; width = dsm__file_width(type);
+    if (!width) return dsm__err(error, DSM__ERR_KEY_TYPE, dsm__s(key), dsm__s(type == DSM__GGUF_STRING ? "a string" : "no number"), dsm__s("a number"));
+    if (!k->count) return dsm__err(error, DSM__ERR_KEY_TYPE, dsm__s(key), dsm__s("an empty array"), dsm__s("a number"));
+    for (uint64_t i = 1; i < k->count; i++)
+        if (memcmp(k->at, k->at + i * width, width)) return dsm__err(error, DSM__ERR_KEY_VARIES, dsm__s(key), dsm__u(i));
+    *v = dsm__file_number_at(type, k->at);
+    return DSM_OK;
+}
+DSM__FN dsm_status dsm__file_u64(const dsm__file *f, const char *key, uint64_t fallback, uint64_t *out, dsm_error *error) {
+    dsm__file_number v; int found; dsm_status status = dsm__file_scalar(f, key, &v, &found, error);
+    if (status) return status;
+    if (!found && fallback == DSM__REQUIRED) return dsm__err(error, DSM__ERR_KEY_MISSING, dsm__s(key));
+    if (found && !v.whole) return dsm__err(error, DSM__ERR_KEY_WHOLE, dsm__s(key));
+    *out = found ? v.u : fallback; return DSM_OK;
+}
+DSM__FN dsm_status dsm__file_f64(const dsm__file *f, const char *key, double fallback, double *out, dsm_error *error) { /* may be NaN or infinite, as the file has it */
+    dsm__file_number v; int found; dsm_status status = dsm__file_scalar(f, key, &v, &found, error);
+    if (status) return status;
+    if (!found && fallback >= DSM__REQUIRED_F64) return dsm__err(error, DSM__ERR_KEY_MISSING, dsm__s(key));
+    *out = found ? v.d : fallback; return DSM_OK;
+}
+DSM__FN dsm_status dsm__file_bool(const dsm__file *f, const char *key, int fallback, int *out, dsm_error *error) {
+    dsm__file_number v; int found; dsm_status status = dsm__file_scalar(f, key, &v, &found, error);
+    if (!status) *out = found ? v.d != 0 : fallback;
+    return status;
+}
+DSM__FN dsm_status dsm__file_str(const dsm__file *f, const char *key, const char *fallback, dsm__str *out, dsm_error *error) { /* fallback NULL: required */
+    const dsm__key_ref *k = dsm__file_key(f, key);
+    if (!k && !fallback) return dsm__err(error, DSM__ERR_KEY_MISSING, dsm__s(key));
+    if (k && k->type != DSM__GGUF_STRING) return dsm__err(error, DSM__ERR_KEY_TYPE, dsm__s(key), dsm__s(k->type == DSM__GGUF_ARRAY ? "an array" : "a number"), dsm__s("a string"));
+    *out = k ? dsm__str_n((const char *)k->at, (size_t)k->size) : dsm__str_of(fallback); return DSM_OK;
+}
+/* Walks an array of strings. Its bounds are checked again at every step, since a mapped file may change. */
+typedef struct dsm__strings { const uint8_t *at, *end; uint64_t left; } dsm__strings; /* left: strings still to come */
+DSM__FN dsm__strings dsm__file_strings(const dsm__key_ref *k) { /* none where k is NULL or no array of strings */
+    dsm__strings s; memset(&s, 0, sizeof s);
+    if (k && k->type == DSM__GGUF_ARRAY && k->element == DSM__GGUF_STRING) { s.at = k->at; s.end = k->at + k->size; s.left = k->count; }
+    return s;
+}
+DSM__FN int dsm__file_next_string(dsm__strings *s, dsm__str *out) { /* 0: there is no more */
+    uint64_t n;
+    if (!s->left || s->end - s->at < 8) return 0;
+    n = dsm__load64(s->at);
+    if (n > (uint64_t)(s->end - s->at) - 8) { s->left = 0; return 0; }
+    *out = dsm__str_n((const char *)s->at + 8, (size_t)n); s->at += 8 + n; s->left--; return 1;
+}
+/* The i-th number of an array of numbers, or the only one where it is none. The caller knows k->count. */
+DSM__FN dsm__file_number dsm__file_element(const dsm__key_ref *k, uint64_t i) {
+    uint32_t type = k->type == DSM__GGUF_ARRAY ? k->element : k->type;
+    return dsm__file_number_at(type, k->at + i * dsm__file_width(type));
+}
+
+/* --- the header --- */
+typedef struct dsm__file_cursor {
+    const uint8_t *window; uint64_t n, size, at; /* n bytes of the file's `size` are in memory */
+    int more;                                    /* not the file ended but the window */
+    dsm__str file, thing; const char *kind; uint64_t item; /* for messages: key 3 'general.name' of m.gguf */
+    dsm_status status; dsm_error *error;
+} dsm__file_cursor;
+typedef struct dsm__file_head { uint64_t n_keys, n_tensors, alignment, end, split_no, split_count, split_tensors; int has_split_tensors; } dsm__file_head;
+DSM__FN const uint8_t *dsm__file_take(dsm__file_cursor *c, uint64_t n) { /* NULL: `more`, or an error */
+    const uint8_t *p = c->window + c->at;
+    if (n > c->size - c->at) {
+        c->status = dsm__err(c->error, DSM__ERR_FILE_SHORT, dsm__t(c->file), dsm__s(c->kind), dsm__u(c->item), dsm__t(c->thing), dsm__u(n), dsm__u(c->size - c->at));
+        return NULL; }
+    if (n > c->n - c->at) { c->more = 1; return NULL; }
+    c->at += n; return p;
+}
+DSM__FN int dsm__file_take_str(dsm__file_cursor *c, uint64_t limit, dsm__str *out) {
+    const uint8_t *p = dsm__file_take(c, 8); uint64_t n;
+    if (!p) return 0;
+    n = dsm__load64(p);
+    if (n <= c->size - c->at && n > limit) {
+        c->status = dsm__err(c->error, DSM__ERR_FILE_LONG, dsm__t(c->file), dsm__s(c->kind), dsm__u(c->item), dsm__t(c->thing), dsm__u(n), dsm__u(limit));
+        return 0; }
+    p = dsm__file_take(c, n);
+    if (!p) return 0;
+    *out = dsm__str_n((const char *)p, (size_t)n); return 1;
+}
+DSM__FN int dsm__file_skip_value(dsm__file_cursor *c, dsm__key_ref *k) {
+    const uint8_t *p; unsigned width; uint64_t start; dsm__str s;
+    k->count = 1;
+    if (k->type == DSM__GGUF_STRING) {
+        if (!dsm__file_take_str(c, 1u << 30, &s)) return 0;
+        k->at = (const uint8_t *)s.at; k->size = s.n; return 1; }
+    if (k->type != DSM__GGUF_ARRAY) {
+        k->size = dsm__file_width(k->type);
+        if (!k->size) { c->status = dsm__err(c->error, DSM__ERR_FILE_VALUE_TYPE, dsm__t(c->file), dsm__u(c->item), dsm__t(c->thing), dsm__u(k->type)); return 0; }
+        return (k->at = dsm__file_take(c, k->size)) != NULL; }
+    p = dsm__file_take(c, 12);
+    if (!p) return 0;
+    k->element = dsm__load32(p); k->count = dsm__load64(p + 4); width = dsm__file_width(k->element);
+    if (k->element == DSM__GGUF_ARRAY) { c->status = dsm__err(c->error, DSM__ERR_FILE_NESTED, dsm__t(c->file), dsm__u(c->item), dsm__t(c->thing)); return 0; }
+    if (!width && k->element != DSM__GGUF_STRING) { c->status = dsm__err(c->error, DSM__ERR_FILE_VALUE_TYPE, dsm__t(c->file), dsm__u(c->item), dsm__t(c->thing), dsm__u(k->element)); return 0; }
+    if (k->count > 1u << 30 || k->count > (c->size - c->at) / (width ? width : 8)) {
+        c->status = dsm__err(c->error, DSM__ERR_FILE_COUNT, dsm__t(c->file), dsm__s("key"), dsm__u(c->item), dsm__t(c->thing), dsm__u(k->count), dsm__u(c->size - c->at));
+        return 0; }
+    if (width) { k->size = k->count * width; return (k->at = dsm__file_take(c, k->size)) != NULL; }
+    start = c->at; k->at = c->window + start;
+    for (uint64_t i = 0; i < k->count; i++) if (!dsm__file_take_str(c, 1u << 30, &s)) return 0;
+    k->size = c->at - start; return 1;
+}
+DSM__FN int dsm__file_small_key(dsm__file_cursor *c, const dsm__key_ref *k, uint64_t *out) { /* the container's own keys must be integers */
+    dsm__file_number v = dsm__file_number_at(k->type, k->at);
+    if (!dsm__file_width(k->type) || k->type == DSM__GGUF_F32 || k->type == DSM__GGUF_F64 || k->type == DSM__GGUF_BOOL || !v.whole) {
+        c->status = dsm__err(c->error, DSM__ERR_FILE_INTEGER, dsm__t(c->file), dsm__t(k->key)); return 0; }
+    *out = v.u; return 1;
+}
+DSM__FN int dsm__file_take_key(dsm__file_cursor *c, dsm__file_head *h, dsm__key_ref *k) {
+    const uint8_t *p;
+    memset(k, 0, sizeof *k); c->thing = dsm__str_of(NULL);
+    if (!dsm__file_take_str(c, 65535, &k->key)) return 0;
+    c->thing = k->key;
+    if (!(p = dsm__file_take(c, 4))) return 0;
+    k->type = dsm__load32(p);
+    if (!dsm__file_skip_value(c, k)) return 0;
+    if (dsm__str_is(k->key, "general.alignment")) {
+        if (!dsm__file_small_key(c, k, &h->alignment)) return 0;
+        if (!h->alignment || h->alignment > 1u << 24 || (h->alignment & (h->alignment - 1))) {
+            c->status = dsm__err(c->error, DSM__ERR_FILE_ALIGNMENT, dsm__t(c->file), dsm__u(h->alignment)); return 0; }
+    } else if (dsm__str_is(k->key, "split.no")) return dsm__file_small_key(c, k, &h->split_no);
+    else if (dsm__str_is(k->key, "split.count")) return dsm__file_small_key(c, k, &h->split_count);
+    else if (dsm__str_is(k->key, "split.tensors.count")) { h->has_split_tensors = 1; return dsm__file_small_key(c, k, &h->split_tensors); }
+    return 1;
+}
+DSM__FN int dsm__file_take_tensor(dsm__file_cursor *c, dsm__tensor_ref *t, int any_type) {
+    const uint8_t *p; uint32_t n_dims; uint64_t count = 1; int unit, bytes;
+    memset(t, 0, sizeof *t); c->thing = dsm__str_of(NULL);
+    if (!dsm__file_take_str(c, 63, &t->name)) return 0;
+    c->thing = t->name;
+    if (!(p = dsm__file_take(c, 4))) return 0;
+    n_dims = dsm__load32(p);
+    if (n_dims < 1 || n_dims > 4) { c->status = dsm__err(c->error, DSM__ERR_FILE_DIMS, dsm__t(c->file), dsm__t(t->name), dsm__u(n_dims)); return 0; }
+    t->n_dims = (int)n_dims;
+    if (!(p = dsm__file_take(c, 8 * n_dims + 12))) return 0;
+    for (uint32_t i = 0; i < 4; i++) {
+        t->ne[i] = i < n_dims ? dsm__load64(p + 8 * i) : 1;
+        if (!t->ne[i]) { c->status = dsm__err(c->error, DSM__ERR_FILE_ZERO_DIM, dsm__t(c->file), dsm__t(t->name), dsm__u(i)); return 0; }
+        if (!dsm__mul64(count, t->ne[i], &count) || count > (uint64_t)INT64_MAX) { c->status = dsm__err(c->error, DSM__ERR_FILE_HUGE, dsm__t(c->file), dsm__t(t->name)); return 0; }
+    }
+    p += 8 * n_dims;
+    t->ggml = dsm__load32(p); t->offset = dsm__load64(p + 4); t->fmt = dsm__fmt_of_ggml(t->ggml); t->n_rows = count / t->ne[0];
+    if (t->fmt < 0 && !any_type) {
+        const char *name = dsm__fmt_ggml_name(t->ggml);
+        c->status = dsm__err(c->error, DSM__ERR_TENSOR_TYPE, dsm__t(c->file), dsm__t(t->name), dsm__u(t->ggml), dsm__s(*name == '?' ? "unknown" : name)); return 0; }
+    if (!dsm__fmt_ggml_block(t->ggml, &unit, &bytes)) return 1; /* nobody knows its size */
+    if (t->ne[0] % (uint64_t)unit) {
+        c->status = dsm__err(c->error, DSM__ERR_FILE_BLOCKS, dsm__t(c->file), dsm__t(t->name), dsm__s(dsm__fmt_ggml_name(t->ggml)), dsm__u(t->ne[0]), dsm__i(unit)); return 0; }
+    if (!dsm__mul64(count / (uint64_t)unit, (uint64_t)bytes, &t->bytes) || t->bytes > (uint64_t)INT64_MAX || !dsm__to_size(t->ne[0] / (uint64_t)unit * (uint64_t)bytes, &t->stride)) {
+        c->status = dsm__err(c->error, DSM__ERR_FILE_HUGE, dsm__t(c->file), dsm__t(t->name)); return 0; }
+    return 1;
+}
+DSM__FN int dsm__file_take_magic(dsm__file_cursor *c, dsm__file_head *h) {
+    const uint8_t *p; uint32_t version; uint64_t head = c->n < 24 ? c->n : 24; dsm__str first = dsm__str_n((const char *)c->window, (size_t)head);
+    const char *guess = dsm__str_has(first, "version https://git-lfs") ? "it is a pointer of Git LFS, not the model: fetch it with `git lfs pull`"
+                      : head && (*c->window == '<' || *c->window == '{') ? "it looks like a web page or an error message, not like a model: download it again"
+                      : head >= 4 && !memcmp(c->window, "PK\3\4", 4) ? "it is a zip archive, perhaps of PyTorch: convert it" : "it does not begin with GGUF";
+    if (head < 4 || memcmp(c->window, "GGUF", 4)) { c->status = dsm__err(c->error, DSM__ERR_FILE_MAGIC, dsm__t(c->file), dsm__s(guess)); return 0; }
+    if (!(p = dsm__file_take(c, 24))) return 0;
+    version = dsm__load32(p + 4); h->n_tensors = dsm__load64(p + 8); h->n_keys = dsm__load64(p + 16);
+    if (version && !(version & 0xffffu)) { c->status = dsm__err(c->error, DSM__ERR_FILE_BIG_ENDIAN, dsm__t(c->file)); return 0; }
+    if (version != 2 && version != 3) { c->status = dsm__err(c->error, DSM__ERR_FILE_VERSION, dsm__t(c->file), dsm__u(version)); return 0; }
+    c->thing = dsm__str_of("tensor_count");
+    if (h->n_tensors > (c->size - 24) / 24) { c->status = dsm__err(c->error, DSM__ERR_FILE_COUNT, dsm__t(c->file), dsm__s("header"), dsm__u(0), dsm__t(c->thing), dsm__u(h->n_tensors), dsm__u(c->size - 24)); return 0; }
+    if (h->n_tensors > DSM__FILE_TENSORS) { c->status = dsm__err(c->error, DSM__ERR_FILE_LIMIT, dsm__t(c->file), dsm__u(h->n_tensors), dsm__s("tensors"), dsm__i(DSM__FILE_TENSORS)); return 0; }
+    c->thing = dsm__str_of("metadata_kv_count");
+    if (h->n_keys > (c->size - 24) / 13) { c->status = dsm__err(c->error, DSM__ERR_FILE_COUNT, dsm__t(c->file), dsm__s("header"), dsm__u(0), dsm__t(c->thing), dsm__u(h->n_keys), dsm__u(c->size - 24)); return 0; }
+    if (h->n_keys > DSM__FILE_KEYS) { c->status = dsm__err(c->error, DSM__ERR_FILE_LIMIT, dsm__t(c->file), dsm__u(h->n_keys), dsm__s("keys"), dsm__i(DSM__FILE_KEYS)); return 0; }
+    return 1;
+}
+/* Goes through a whole header. keys, tensors NULL: only checks and counts; else there is room for as many as *h says. 0: c->more, or c->status. */
+DSM__FN int dsm__file_walk(dsm__file_cursor *c, dsm__file_head *h, dsm__key_ref *keys, dsm__tensor_ref *tensors, int shard, int any_type) {
+    dsm__key_ref key; dsm__tensor_ref tensor; uint64_t n_keys = h->n_keys, n_tensors = h->n_tensors;
+    memset(h, 0, sizeof *h); h->alignment = 32; c->at = 0; c->more = 0; c->status = DSM_OK; c->kind = "header"; c->item = 0; c->thing = dsm__str_of("magic and counts");
+    if (!dsm__file_take_magic(c, h)) return 0;
+    if ((keys && h->n_keys != n_keys) || (tensors && h->n_tensors != n_tensors)) { c->status = dsm__err(c->error, DSM__ERR_FILE_CHANGED, dsm__t(c->file)); return 0; }
+    c->kind = "key";
+    for (uint64_t i = 0; i < h->n_keys; i++) {
+        c->item = i;
+        if (!dsm__file_take_key(c, h, keys ? keys + i : &key)) return 0; }
+    c->kind = "tensor";
+    for (uint64_t i = 0; i < h->n_tensors; i++) {
+        c->item = i;
+        if (!dsm__file_take_tensor(c, tensors ? tensors + i : &tensor, any_type)) return 0;
+        if (tensors) tensors[i].shard = shard; }
+    h->end = c->at; return 1;
+}
+
+/* --- sources --- */
+DSM__FN dsm__str dsm__file_tail(dsm__str s) { /* the end of a path, for messages */
+    size_t from = s.n > 100 ? s.n - 100 : 0;
+    if (from) for (size_t i = from; i < s.n; i++) if (s.at[i] == '/') { from = i + 1; break; }
+    while (from && from < s.n && (s.at[from] & 0xC0) == 0x80) from++;
+    return dsm__str_n(s.at + from, s.n - from);
+}
+enum { DSM__FILE_SUFFIX = 20 }; /* -00001-of-00003.gguf */
+DSM__FN int dsm__file_split_name(dsm__str path, uint64_t *no, uint64_t *count) { /* 1-based, as in the name */
+    static const char form[] = "-#####-of-#####.gguf"; const char *p; uint64_t v[2] = { 0, 0 };
+    if (path.n < DSM__FILE_SUFFIX) return 0;
+    p = path.at + path.n - DSM__FILE_SUFFIX;
+    for (int i = 0; i < DSM__FILE_SUFFIX; i++) {
+        if (form[i] != '#') { if (p[i] != form[i]) return 0; }
+        else { if (p[i] < '0' || p[i] > '9') return 0;
+            v[i > 6] = v[i > 6] * 10 + (uint64_t)(p[i] - '0'); }
+    }
+    *no = v[0]; *count = v[1]; return 1;
+}
+DSM__FN dsm__str dsm__file_name(const dsm__file *f, int shard) { /* of a shard: the first one's with another number; valid until the next call */
+    uint64_t no, count;
+    if (f->split && dsm__file_split_name(dsm__str_of(f->names), &no, &count)) {
+        char *p = f->names + strlen(f->names) - DSM__FILE_SUFFIX + 5;
+        for (int v = shard + 1, i = 0; i < 5; i++, v /= 10) *p-- = (char)('0' + v % 10);
+    }
+    return dsm__file_tail(dsm__str_of(f->names));
+}
+DSM__FN int dsm__file_cancelled(const dsm_model_desc *d, uint64_t done, uint64_t total, const char *what) { return d->progress.progress && d->progress.progress(d->progress.user, done, total, what); }
+DSM__FN dsm_status dsm__file_read(const dsm__file *f, int shard, const dsm_model_desc *d, uint64_t at, void *to, size_t n, dsm_error *error) {
+    const dsm__file_shard *s = f->shards + shard; int e;
+    if (!n) return DSM_OK;
+    if (d->data) { memcpy(to, (const uint8_t *)d->data + at, n); return DSM_OK; }
+    if (d->reader.read_at) return d->reader.read_at(d->reader.user, at, to, n) ? dsm__err(error, DSM__ERR_READER, dsm__u(n), dsm__u(at)) : DSM_OK;
+    e = dsm__os_read_at(s->fd, s->offset + at, to, n);
+    return e ? dsm__err(error, DSM__ERR_READ, dsm__t(dsm__file_name(f, shard)), dsm__s(dsm__os_why(e))) : DSM_OK;
+}
+/* The header of a shard that is not in memory as a whole: a private copy that grows until it is all there. */
+DSM__FN dsm_status dsm__file_read_header(dsm__file *f, int shard, const dsm_model_desc *d, dsm__file_cursor *c, dsm__file_head *h, dsm_error *error) {
+    dsm__file_shard *s = f->shards + shard; uint64_t cap = s->size < 1 << 20 ? s->size : 1 << 20, have = 0; uint8_t *old = NULL; dsm_status status = DSM_OK;
+    for (;;) {
+        size_t n; uint8_t *p = dsm__to_size(cap, &n) ? (uint8_t *)dsm__mem_alloc(&f->allocator, n) : NULL;
+        if (!p) status = dsm__err(error, DSM__ERR_NO_MEMORY, dsm__u(cap), dsm__s("the file's header"));
+        else {
+            if (have) memcpy(p, old, (size_t)have);
+            if (dsm__file_cancelled(d, have, cap, "reading the header")) status = dsm__err(error, DSM__ERR_CANCELLED, dsm__s("opening the model"));
+            else status = dsm__file_read(f, shard, d, have, p + have, (size_t)(cap - have), error);
+        }
+        dsm__mem_free(&f->allocator, old, (size_t)have);
+        if (status) { dsm__mem_free(&f->allocator, p, n); return status; }
+        old = p; have = cap; c->window = p; c->n = cap;
+        if (dsm__file_walk(c, h, NULL, NULL, shard, f->header_only)) break;
+        if (!c->more) { dsm__mem_free(&f->allocator, old, (size_t)have); return c->status; }
+        cap = cap > s->size / 2 ? s->size : cap * 2;
+    }
+    s->copy = (uint8_t *)dsm__mem_alloc(&f->allocator, (size_t)h->end); s->header = h->end; /* what was read beyond it goes back */
+    if (s->copy) memcpy(s->copy, old, (size_t)h->end); else status = dsm__err(error, DSM__ERR_NO_MEMORY, dsm__u(h->end), dsm__s("the file's header"));
+    dsm__mem_free(&f->allocator, old, (size_t)have);
+    if (!status && !f->header_only) f->bytes += h->end;
+    s->window = s->copy; return status;
+}
+DSM__FN void dsm__file_close_fd(dsm__file *f, int shard) {
+    if (f->owns_fd && f->shards[shard].fd >= 0) { dsm__os_close(f->shards[shard].fd); f->shards[shard].fd = -1; }
+}
+DSM__FN dsm_status dsm__file_open_shard(dsm__file *f, int shard, const dsm_model_desc *d, dsm__file_head *h, dsm_error *error) {
+    dsm__file_shard *s = f->shards + shard; dsm__file_cursor c; int e = 0, in_place = d->data != NULL; dsm_status status;
+    memset(&c, 0, sizeof c); c.error = error; s->fd = -1;
+    if (d->data || d->reader.read_at) s->size = d->data ? d->size : d->reader.size;
+    else {
+        uint64_t size = 0; size_t n;
+        dsm__file_name(f, shard);
+        if (d->use_fd) s->fd = d->fd; else e = dsm__os_open(f->names, &s->fd);
+        if (e) {
+            s->fd = -1;
+            return shard ? dsm__err(error, DSM__ERR_SPLIT_OPEN, dsm__t(dsm__file_name(f, shard)), dsm__s(dsm__os_why(e)), dsm__i(f->n_shards))
+                         : dsm__err(error, DSM__ERR_OPEN, dsm__t(dsm__file_name(f, shard)), dsm__s(dsm__os_why(e))); }
+        if (0 != (e = dsm__os_size(s->fd, &size))) return dsm__err(error, DSM__ERR_READ, dsm__t(dsm__file_name(f, shard)), dsm__s(dsm__os_why(e)));
+        s->offset = d->use_fd ? d->offset : 0;
+        if (s->offset > size || (d->use_fd && d->size > size - s->offset)) return dsm__err(error, DSM__ERR_FILE_RANGE, dsm__u(d->size), dsm__u(d->offset), dsm__u(size));
+        s->size = d->use_fd && d->size ? d->size : size - s->offset;
+        if (s->size && !f->header_only && !d->copy) {
+            if (!dsm__to_size(s->size, &n) || n > SIZE_MAX - (1u << 24)) return dsm__err(error, DSM__ERR_TOO_LARGE, dsm__t(dsm__file_name(f, shard)));
+            if (0 != (e = dsm__os_map_file(s->fd, s->offset, n, &s->map))) return dsm__err(error, DSM__ERR_MAP, dsm__t(dsm__file_name(f, shard)), dsm__s(dsm__os_why(e)));
+            in_place = 1; }
+    }
+    c.file = dsm__file_name(f, shard); c.size = s->size;
+    if (!s->size) return dsm__err(error, DSM__ERR_FILE_MAGIC, dsm__t(c.file), dsm__s("it is empty"));
+    if (in_place) {
+        c.window = s->window = d->data ? (const uint8_t *)d->data : s->map.at; c.n = s->size;
+        if (!dsm__file_walk(&c, h, NULL, NULL, shard, f->header_only)) return c.status;
+        s->header = h->end;
+    } else if (0 != (status = dsm__file_read_header(f, shard, d, &c, h, error))) return status;
+    s->n_tensors = h->n_tensors; s->data = dsm__round_up(h->end, h->alignment); s->alignment = (uint32_t)h->alignment;
+    if (f->owns_fd && s->fd >= 0 && (in_place || f->header_only || shard)) dsm__file_close_fd(f, shard);
+    return DSM_OK;
+}
+DSM__FN void dsm__file_close(dsm__file *f) {
+    dsm_allocator a = f->allocator;
+    for (int i = 0; i < f->n_open; i++) {
+        dsm__os_unmap(&f->shards[i].map);
+        dsm__file_close_fd(f, i);
+        dsm__mem_free(&a, f->shards[i].copy, (size_t)f->shards[i].header);
+    }
+    dsm__mem_free(&a, f->shards, f->shards_size);
+    dsm__mem_free(&a, f->names, f->names_size);
+    dsm__mem_free(&a, f->block, f->block_size);
+    dsm__mem_free(&a, f->copied, (size_t)f->copied_size);
+    memset(f, 0, sizeof *f);
+}
+
+/* --- the tables --- */
+typedef enum dsm__file_by { DSM__FILE_BY_KEY = 1, DSM__FILE_BY_NAME, DSM__FILE_BY_OFFSET } dsm__file_by;
+DSM__FN int dsm__file_compare(const dsm__file *f, dsm__file_by by, uint32_t a, uint32_t b) {
+    const dsm__tensor_ref *s = f->tensors + a, *t = f->tensors + b;
+    if (by == DSM__FILE_BY_KEY) return dsm__file_order(f->keys[a].key, f->keys[b].key);
+    if (by == DSM__FILE_BY_NAME) return dsm__file_order(s->name, t->name);
+    return s->shard != t->shard ? (s->shard < t->shard ? -1 : 1) : s->offset < t->offset ? -1 : s->offset > t->offset;
+}
+DSM__FN void dsm__file_sort(const dsm__file *f, dsm__file_by by, uint32_t *order, size_t n) { /* heapsort: no input makes it slow */
+    for (size_t i = 0; i < n; i++) order[i] = (uint32_t)i;
+    for (size_t start = n / 2, end = n; end > 1;) {
+        size_t root; uint32_t v;
+        if (start) v = order[--start]; else { end--; v = order[end]; order[end] = order[0]; }
+        for (root = start;;) {
+            size_t child = 2 * root + 1;
+            if (child >= end) break;
+            if (child + 1 < end && dsm__file_compare(f, by, order[child], order[child + 1]) < 0) child++;
+            if (dsm__file_compare(f, by, v, order[child]) >= 0) break;
+            order[root] = order[child]; root = child;
+        }
+        order[root] = v;
+    }
+}
+DSM__FN dsm_status dsm__file_check_keys(dsm__file *f, dsm_error *error) {
+    dsm__file_sort(f, DSM__FILE_BY_KEY, f->key_order, f->n_keys);
+    for (size_t i = 1; i < f->n_keys; i++)
+        if (!dsm__file_compare(f, DSM__FILE_BY_KEY, f->key_order[i - 1], f->key_order[i]))
+            return dsm__err(error, DSM__ERR_FILE_TWICE, dsm__s("key"), dsm__t(f->keys[f->key_order[i]].key));
+    return DSM_OK;
+}
+DSM__FN dsm_status dsm__file_check_tensors(dsm__file *f, dsm_error *error) {
+    int sorted = 1;
+    for (size_t i = 0; i < f->n_tensors; i++) {
+        dsm__tensor_ref *t = f->tensors + i; const dsm__file_shard *s = f->shards + t->shard; uint64_t end;
+        if (t->offset % s->alignment) return dsm__err(error, DSM__ERR_FILE_UNALIGNED, dsm__t(dsm__file_name(f, t->shard)), dsm__t(t->name), dsm__u(t->offset), dsm__u(s->alignment));
+        if (!dsm__add64(s->data, t->offset, &t->offset) || !dsm__add64(t->offset, t->bytes, &end) || end > s->size)
+            return dsm__err(error, DSM__ERR_FILE_PAST_END, dsm__t(dsm__file_name(f, t->shard)), dsm__t(t->name), dsm__u(t->bytes), dsm__u(s->size));
+        if (i && t[-1].shard == t->shard && t[-1].offset + t[-1].bytes > t->offset) sorted = 0;
+        f->weight_bytes += t->bytes; /* each is at most its file, and there are few enough */
+    }
+    if (!sorted) {
+        dsm__file_sort(f, DSM__FILE_BY_OFFSET, f->tensor_order, f->n_tensors);
+        for (size_t i = 1; i < f->n_tensors; i++) {
+            const dsm__tensor_ref *s = f->tensors + f->tensor_order[i - 1], *t = f->tensors + f->tensor_order[i];
+            if (s->shard == t->shard && s->offset + s->bytes > t->offset) return dsm__err(error, DSM__ERR_FILE_OVERLAP, dsm__t(dsm__file_name(f, t->shard)), dsm__t(s->name), dsm__t(t->name)); }
+    }
+    dsm__file_sort(f, DSM__FILE_BY_NAME, f->tensor_order, f->n_tensors);
+    for (size_t i = 1; i < f->n_tensors; i++)
+        if (!dsm__file_compare(f, DSM__FILE_BY_NAME, f->tensor_order[i - 1], f->tensor_order[i]))
+            return dsm__err(error, DSM__ERR_FILE_TWICE, dsm__s("tensor"), dsm__t(f->tensors[f->tensor_order[i]].name));
+    return DSM_OK;
+}
+DSM__FN dsm_status dsm__file_copy_weights(dsm__file *f, const dsm_model_desc *d, dsm_error *error) { /* all tensors, each aligned, into one block */
+    uint64_t total = 0, done = 0, at = 0; size_t n;
+    for (size_t i = 0; i < f->n_tensors; i++) total += dsm__round_up(f->tensors[i].bytes, DSM__ALIGN);
+    if (!total) return DSM_OK;
+    if (!dsm__to_size(total, &n)) return dsm__err(error, DSM__ERR_TOO_LARGE, dsm__t(dsm__file_name(f, 0)));
+    if (!(f->copied = (uint8_t *)dsm__mem_alloc_raw(&f->allocator, n))) return dsm__err(error, DSM__ERR_NO_MEMORY, dsm__u(total), dsm__s("the weights"));
+    f->copied_size = total;
+    for (size_t i = 0; i < f->n_tensors; i++) {
+        dsm__tensor_ref *t = f->tensors + i;
+        if (f->owns_fd && f->shards[t->shard].fd < 0) { /* later shards were closed after their headers: there may be thousands */
+            dsm__str name = dsm__file_name(f, t->shard); int e;
+            if (i && f->tensors[i - 1].shard != t->shard) dsm__file_close_fd(f, f->tensors[i - 1].shard);
+            e = dsm__os_open(f->names, &f->shards[t->shard].fd);
+            if (e) { f->shards[t->shard].fd = -1; return dsm__err(error, DSM__ERR_OPEN, dsm__t(name), dsm__s(dsm__os_why(e))); }
+        }
+        for (uint64_t from = 0; from < t->bytes;) {
+            uint64_t piece = t->bytes - from < DSM__FILE_PIECE ? t->bytes - from : DSM__FILE_PIECE; dsm_status status;
+            if (dsm__file_cancelled(d, done, f->weight_bytes, "reading the weights")) return dsm__err(error, DSM__ERR_CANCELLED, dsm__s("opening the model"));
+            if (0 != (status = dsm__file_read(f, t->shard, d, t->offset + from, f->copied + at + from, (size_t)piece, error))) return status;
+            from += piece; done += piece; }
+        t->data = f->copied + at; at += dsm__round_up(t->bytes, DSM__ALIGN);
+    }
+    for (int i = 0; i < f->n_open; i++) dsm__file_close_fd(f, i);
+    return DSM_OK;
+}
+DSM__FN dsm_status dsm__file_open_rest(dsm__file *f, const dsm_model_desc *d, dsm__file_head *first, dsm_error *error) { /* shards 1 .. */
+    uint64_t no, count, total = first->n_tensors; dsm__file_head h; dsm__file_shard *old = f->shards; dsm_status status; size_t n;
+    if (first->split_count > DSM__FILE_SHARDS) return dsm__err(error, DSM__ERR_SPLIT_COUNT, dsm__t(dsm__file_name(f, 0)), dsm__u(first->split_count));
+    if (d->data || d->use_fd || d->reader.read_at) return dsm__err(error, DSM__ERR_SPLIT_SOURCE, dsm__u(first->split_count));
+    if (!dsm__file_split_name(dsm__str_of(d->path), &no, &count)) return dsm__err(error, DSM__ERR_SPLIT_NAME, dsm__t(dsm__file_name(f, 0)), dsm__u(first->split_no + 1), dsm__u(first->split_count));
+    f->split = 1; /* from here on a shard has a name */
+    if (first->split_no) return dsm__err(error, DSM__ERR_SPLIT_FIRST, dsm__u(first->split_no + 1), dsm__u(first->split_count), dsm__t(dsm__file_name(f, 0)));
+    if (no != 1 || count != first->split_count) return dsm__err(error, DSM__ERR_SPLIT_NAME, dsm__t(dsm__file_name(f, 0)), dsm__u(1), dsm__u(first->split_count));
+    n = (size_t)count * sizeof *f->shards;
+    if (!(f->shards = (dsm__file_shard *)dsm__mem_alloc(&f->allocator, n))) { f->shards = old; return dsm__err(error, DSM__ERR_NO_MEMORY, dsm__u(n), dsm__s("the list of shards")); }
+    f->shards[0] = *old; dsm__mem_free(&f->allocator, old, f->shards_size);
+    f->bytes += n - f->shards_size; f->shards_size = n; f->n_shards = (int)count;
+    for (int i = 1; i < f->n_shards; i++) {
+        if (dsm__file_cancelled(d, (uint64_t)i, count, "opening the shards")) return dsm__err(error, DSM__ERR_CANCELLED, dsm__s("opening the model"));
+        f->n_open = i + 1;
+        if (0 != (status = dsm__file_open_shard(f, i, d, &h, error))) return status;
+        if (h.split_no != (uint64_t)i || h.split_count != count)
+            return dsm__err(error, DSM__ERR_SPLIT_WRONG, dsm__t(dsm__file_name(f, i)), dsm__u(h.split_no + 1), dsm__u(h.split_count), dsm__i(i + 1), dsm__u(count));
+        total += h.n_tensors;
+    }
+    if (total > DSM__FILE_TENSORS) return dsm__err(error, DSM__ERR_FILE_LIMIT, dsm__t(dsm__file_name(f, 0)), dsm__u(total), dsm__s("tensors"), dsm__i(DSM__FILE_TENSORS));
+    if (first->has_split_tensors && first->split_tensors != total) return dsm__err(error, DSM__ERR_SPLIT_TENSORS, dsm__t(dsm__file_name(f, 0)), dsm__u(first->split_tensors), dsm__u(count), dsm__u(total));
+    return DSM_OK;
+}
+DSM__FN dsm_status dsm__file_load(dsm__file *f, const dsm_model_desc *d, dsm_error *error) {
+    dsm__file_head first, h; dsm__arena m; dsm_status status; uint64_t total = 0; size_t n = 0;
+    memset(&first, 0, sizeof first); memset(&m, 0, sizeof m);
+    if (0 != (status = dsm__file_open_shard(f, 0, d, &first, error))) return status;
+    if (first.split_count > 1) {
+        if (0 != (status = dsm__file_open_rest(f, d, &first, error))) return status; }
+    for (int i = 0; i < f->n_shards; i++) { f->file_bytes += f->shards[i].size; n += (size_t)f->shards[i].n_tensors; }
+    f->n_keys = (size_t)first.n_keys; f->n_tensors = n;
+    for (int pass = 0; pass < 2; pass++) { /* first to count, then to lay out */
+        m.used = 0;
+        f->keys = (dsm__key_ref *)dsm__mem_take(&m, f->n_keys, sizeof *f->keys);
+        f->tensors = (dsm__tensor_ref *)dsm__mem_take(&m, n + 1, sizeof *f->tensors);
+        f->key_order = (uint32_t *)dsm__mem_take(&m, f->n_keys, sizeof *f->key_order);
+        f->tensor_order = (uint32_t *)dsm__mem_take(&m, n, sizeof *f->tensor_order);
+        if (pass) break;
+        f->block_size = (size_t)m.used; m.size = m.used;
+        if (!(f->block = m.base = (uint8_t *)dsm__mem_alloc(&f->allocator, f->block_size))) return dsm__err(error, DSM__ERR_NO_MEMORY, dsm__u(m.used), dsm__s("the lists of keys and tensors"));
+    }
+    f->bytes += f->block_size;
+    for (int i = 0; i < f->n_shards; i++) {
+        dsm__file_shard *s = f->shards + i; dsm__file_cursor c;
+        memset(&c, 0, sizeof c); h = first; h.n_tensors = s->n_tensors;
+        c.error = error; c.window = s->window; c.n = c.size = s->copy ? s->header : s->size; c.file = dsm__file_name(f, i);
+        if (!dsm__file_walk(&c, &h, i ? NULL : f->keys, f->tensors + total, i, f->header_only)) return c.status ? c.status : dsm__err(error, DSM__ERR_FILE_CHANGED, dsm__t(c.file));
+        total += s->n_tensors;
+    }
+    if (0 != (status = dsm__file_check_keys(f, error)) || 0 != (status = dsm__file_check_tensors(f, error))) return status;
+    if (f->header_only) return DSM_OK;
+    if (d->reader.read_at || d->copy) return dsm__file_copy_weights(f, d, error);
+    for (size_t i = 0; i < n; i++) f->tensors[i].data = f->shards[f->tensors[i].shard].window + f->tensors[i].offset;
+    return DSM_OK;
+}
+/* Opens any source. After an error *f is empty, all is released. */
+DSM__FN dsm_status dsm__file_open(dsm__file *f, const dsm_model_desc *d, const dsm_allocator *a, dsm_error *error) {
+    int n_sources = (d->path != NULL) + (d->data != NULL) + (d->use_fd != 0) + (d->reader.read_at != NULL); dsm_status status; const char *name;
+    memset(f, 0, sizeof *f);
+    if (n_sources != 1) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("dsm_model_open"), dsm__s(n_sources ? "more than one source: set one of path, data, use_fd, reader" : "no source: set one of path, data, use_fd, reader"));
+    name = d->path ? d->path : d->data ? "the memory block" : d->use_fd ? "the file descriptor" : "the reader";
+    f->allocator = *a; f->header_only = d->header_only != 0; f->owns_fd = d->path != NULL;
+    f->names_size = strlen(name) + 1; f->shards_size = sizeof *f->shards; f->bytes = f->names_size + f->shards_size;
+    f->names = (char *)dsm__mem_alloc(a, f->names_size);
+    f->shards = (dsm__file_shard *)dsm__mem_alloc(a, f->shards_size);
+    if (!f->names || !f->shards) status = dsm__err(error, DSM__ERR_NO_MEMORY, dsm__u(f->bytes), dsm__s("the file's name"));
+    else {
+        memcpy(f->names, name, f->names_size); f->n_shards = f->n_open = 1;
+        status = dsm__file_load(f, d, error);
+    }
+    if (status) dsm__file_close(f);
+    return status;
+}
 
 // >>tok
 /* (being built) */
