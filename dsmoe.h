@@ -291,8 +291,8 @@ DSMOE_API dsm_status dsm_sampling_default(const dsm_model *model, dsm_sampling *
 
 typedef struct dsm_choice { int32_t id; float logprob; } dsm_choice; /* ln of its probability under the model's own logits, after bias and mask */
 /* Pure: chooses from n_vocab logits (which it overwrites). Order: bias, mask, penalty, temperature, top-k, top-p, min-p, draw; ties go to the lower id; the random number
-   is a hash of (seed, position). recent: the timeline's last tokens. top[0 .. n_top-1] (may be NULL): the likeliest ids. Temperature zero in `sampling` is an
-   error here: there is no model to ask. NUMBER: no logit is finite. */
+   is a hash of (seed, position). recent: the timeline's last tokens. top[0 .. n_top-1]: the likeliest ids, at most 256; n_top DSM_OFF: no log-probabilities at
+   all, which is faster. Temperature zero is an error here (there is no model to ask), zero elsewhere means none. NUMBER: no logit is finite. Thread-safe. */
 DSMOE_API dsm_status dsm_pick(float *logits, int n_vocab, const dsm_sampling *sampling, const int32_t *recent, size_t n_recent, uint64_t position,
                               dsm_choice *choice, dsm_choice *top, int n_top, dsm_error *error);
 
@@ -627,7 +627,11 @@ DSM__FN dsm__arg dsm__u(uint64_t v) { dsm__arg a = dsm__i((int64_t)v); a.kind = 
     /* tok */ \
     /* arch */ \
     /* kv, run, backend */ \
-    /* pick, turn */
+    /* pick, turn */ \
+    X(SAMPLING, DSM_E_ARGUMENT, "sampling: % %") \
+    X(BIAS_ID, DSM_E_ARGUMENT, "sampling: bias % is for id %, the vocabulary has ids 0 to below %") \
+    X(BIAS_ADD, DSM_E_ARGUMENT, "sampling: bias %, for id %, adds NaN or infinity") \
+    X(NO_CHOICE, DSM_E_NUMBER, "not one of % logits is a finite number: the weights are broken, or a mask forbids every token")
 #define DSM__X(name, status, text) DSM__ERR_##name,
 typedef enum dsm__err_id { DSM__ERR_LIST(DSM__X) DSM__ERR_COUNT } dsm__err_id;
 #undef DSM__X
@@ -1485,7 +1489,7 @@ OUT void K(pad)(uint8_t *to, const uint8_t *w, size_t stride, int bytes) {
    DSM__WALK is the statement for both parts: e .. z of len at w. */
 #define DSM__WALK(name, n) \
     K(start)(&k, w + (size_t)(e / FORMAT.unit * FORMAT.bytes), stride); z = len - len % 64; \
-    if (z == e) { K(pad)(pad, k.row[0], stride, FORMAT.bytes); K(start)(&k, pad, (size_t)(2 * FORMAT.bytes)); z = len; } \
+    if (FORMAT.unit == 32 && z == e) { K(pad)(pad, k.row[0], stride, FORMAT.bytes); K(start)(&k, pad, (size_t)(2 * FORMAT.bytes)); z = len; } \
     for (int i = e; i < z; i += FORMAT.unit == 32 ? 64 : FORMAT.unit) { \
         K(un_##name)(&k, n, f, 0); \
         if (FORMAT.unit == 32) { K(un_##name)(&k, n, f, 32); K(step)(&k, n, f); } \
@@ -1812,9 +1816,6 @@ DSM__FN void dsm__k_mul(const dsm__kernels *k, int fmt, const uint8_t *w, size_t
 }
 
 // >>pool
-/* (being built) */
-
-// >>json
 /* (being built) */
 
 // >>file
@@ -2397,10 +2398,332 @@ typedef struct dsm__arch {
 /* (being built) */
 
 // >>pick
-/* (being built) */
+/* Choosing a token. Order: bias, mask, penalty, temperature, top-k, top-p, min-p, draw. Nothing is sorted and nothing is allocated: whatever is cut off is
+   named by one logit and a count of its ties (a "cut"), found by counting the logits' bits from the top. Weights are integers in units of 2^-44 of the
+   likeliest, so their sums are exact: no order of adding, no instruction set and no thread can change a choice. The draw walks the ids upwards. A weight
+   below 2^-44 counts as none. Knows no model. Test: tests/pick.c */
+#define DSM__PICK_LOWEST (-3.402823466e38f)
+#define DSM__PICK_HIGHEST 3.402823466e38f
+enum { DSM__PICK_BITS = 44, DSM__PICK_MAX_TOP = 256, DSM__PICK_WINDOW = 64 };
+
+typedef struct dsm__pick_cut { uint32_t key; uint64_t ties; } dsm__pick_cut; /* kept: keys above `key`, and of those equal to it the first `ties` ids */
+
+DSM__FN uint32_t dsm__pick_key(float x) { /* unsigned numbers in the order of floats; -0 is 0 */
+    uint32_t u = dsm__num_as_bits(x + 0.f);
+    return u & 0x80000000u ? ~u : u | 0x80000000u;
+}
+DSM__FN float dsm__pick_unkey(uint32_t key) { return dsm__num_bits(key & 0x80000000u ? key & 0x7fffffffu : ~key); }
+
+/* 2^44 * exp((logit - top) / temperature), cut to an integer; steps = log2(e) / temperature. Exactly 2^44 at the top; error below 1e-8 of itself, or 1. */
+DSM__FN uint64_t dsm__pick_weight(float logit, float top, double steps) {
+    double y = ((double)logit - (double)top) * steps, k, f, p = 1.0 / 5040;
+    if (!(y > -45)) return 0;
+    k = (y + 6755399441055744.0) - 6755399441055744.0;
+    f = (y - k) * 0.69314718055994531;
+    p = p * f + 1.0 / 720; p = p * f + 1.0 / 120; p = p * f + 1.0 / 24; p = p * f + 1.0 / 6; p = p * f + 0.5; p = p * f + 1; p = p * f + 1;
+    return (uint64_t)(p * 17592186044416.0) >> (unsigned)-(int)k;
+}
+DSM__FN uint64_t dsm__pick_share(uint64_t random, uint64_t total) { /* floor(random * total / 2^64): below total */
+    uint64_t a = random >> 32, b = random & 0xffffffffu, c = total >> 32, d = total & 0xffffffffu, middle = (b * d >> 32) + (a * d & 0xffffffffu) + b * c;
+    return a * c + (a * d >> 32) + (middle >> 32);
+}
+
+/* Within `cut`: the first `count` in order (more than there are: unchanged), or, where count is 0, the first whose weights reach `share` of all. Three passes
+   over the logits, each settles 11 or 10 bits of the key. */
+DSM__FN dsm__pick_cut dsm__pick_select(const float *logits, int n, dsm__pick_cut cut, uint64_t count, double share, float top, double steps) {
+    static const unsigned char shifts[3] = { 21, 10, 0 }, widths[3] = { 11, 11, 10 };
+    uint64_t bins[2048], above = 0, want = count, each; uint32_t prefix = 0; dsm__pick_cut out;
+    for (int pass = 0; pass < 3; pass++) {
+        uint32_t shift = shifts[pass], last = (1u << widths[pass]) - 1, b; uint64_t ties = cut.ties;
+        memset(bins, 0, sizeof bins);
+        for (int i = 0; i < n; i++) {
+            uint32_t key = dsm__pick_key(logits[i]);
+            if (key <= cut.key) { if (key < cut.key || !ties) continue; ties--; }
+            if (pass && key >> (shift + widths[pass]) != prefix) continue;
+            bins[key >> shift & last] += count ? 1 : dsm__pick_weight(logits[i], top, steps);
+        }
+        if (!pass) {
+            uint64_t total = 0;
+            for (b = 0; b <= last; b++) total += bins[b];
+            if (!count) { double v = share * (double)total; want = (uint64_t)v; if ((double)want < v) want++; if (!want) want = 1; }
+            if (want >= total) { if (count) return cut; want = total; }
+        }
+        for (b = last; b && above + bins[b] < want; b--) above += bins[b];
+        prefix = prefix << widths[pass] | b;
+    }
+    each = count ? 1 : dsm__pick_weight(dsm__pick_unkey(prefix), top, steps);
+    out.key = prefix; out.ties = each ? (want - above + each - 1) / each : UINT64_MAX;
+    return out;
+}
+
+DSM__FN void dsm__pick_penalize(float *logits, int n, const int32_t *recent, size_t n_recent, float penalty) {
+    uint64_t seen[64]; /* a filter of 4096 bits: where the bit is new, so is the id */
+    memset(seen, 0, sizeof seen);
+    for (size_t i = 0; i < n_recent; i++) {
+        int32_t id = recent[i]; uint32_t h; float x; int twice = 0;
+        if (id < 0 || id >= n) continue;
+        h = (uint32_t)id * 0x9E3779B1u >> 20;
+        if (seen[h >> 6] >> (h & 63) & 1) for (size_t j = 0; j < i && !twice; j++) twice = recent[j] == id;
+        if (twice) continue;
+        seen[h >> 6] |= (uint64_t)1 << (h & 63);
+        x = logits[id];
+        if (!dsm__num_finite(x)) continue;
+        x = x > 0 ? x / penalty : x * penalty;
+        logits[id] = x > DSM__PICK_HIGHEST ? DSM__PICK_HIGHEST : x < DSM__PICK_LOWEST ? DSM__PICK_LOWEST : x;
+    }
+}
+
+/* Is every field a value that means something? Also for descriptors that a model's defaults will complete. */
+DSM__FN dsm_status dsm__pick_check(const dsm_sampling *s, int n_vocab, dsm_error *error) {
+    const char *field = NULL, *why = NULL; const float off = (float)DSM_OFF;
+    if (!(s->temperature >= 0 && s->temperature <= DSM__PICK_HIGHEST) && s->temperature != DSM_GREEDY) { field = "temperature"; why = "must be a number above 0, or DSM_GREEDY, or 0 for the model's own"; }
+    else if (s->top_k < DSM_OFF) { field = "top_k"; why = "must be 1 or more, or DSM_OFF, or 0 for the model's own"; }
+    else if (!(s->top_p >= 0 && s->top_p <= 1) && s->top_p != off) { field = "top_p"; why = "must be above 0 and at most 1, or DSM_OFF, or 0 for the model's own"; }
+    else if (!(s->min_p >= 0 && s->min_p <= 1) && s->min_p != off) { field = "min_p"; why = "must be above 0 and at most 1, or DSM_OFF, or 0 for the model's own"; }
+    else if (!(s->repetition_penalty >= 0 && s->repetition_penalty <= DSM__PICK_HIGHEST) && s->repetition_penalty != off) { field = "repetition_penalty"; why = "must be a number above 0, or DSM_OFF, or 0 for the model's own"; }
+    else if (s->repetition_window < DSM_OFF) { field = "repetition_window"; why = "must be 1 or more, or DSM_OFF, or 0 for 64"; }
+    else if (s->n_bias < 0 || (s->n_bias && !s->bias)) { field = "n_bias"; why = "is negative, or there is no list"; }
+    if (field) return dsm__err(error, DSM__ERR_SAMPLING, dsm__s(field), dsm__s(why));
+    for (int i = 0; i < s->n_bias; i++) {
+        float add = s->bias[i].add;
+        if (s->bias[i].id < 0 || s->bias[i].id >= n_vocab) return dsm__err(error, DSM__ERR_BIAS_ID, dsm__i(i), dsm__i(s->bias[i].id), dsm__i(n_vocab));
+        if (!(add <= DSM__PICK_HIGHEST)) return dsm__err(error, DSM__ERR_BIAS_ADD, dsm__i(i), dsm__i(s->bias[i].id)); /* minus infinity forbids an id */
+    }
+    return DSM_OK;
+}
+/* Fields that are 0 take the other's values; the result has no zero but for the seed and lists. */
+DSM__FN void dsm__pick_complete(dsm_sampling *s, const dsm_sampling *from) {
+    if (s->temperature == 0) s->temperature = from->temperature;
+    if (!s->top_k) s->top_k = from->top_k;
+    if (s->top_p == 0) s->top_p = from->top_p;
+    if (s->min_p == 0) s->min_p = from->min_p;
+    if (s->repetition_penalty == 0) s->repetition_penalty = from->repetition_penalty;
+    if (!s->repetition_window) s->repetition_window = from->repetition_window;
+}
+/* Recommended values (their READMEs; R1 repeats itself when greedy). */
+DSM__FN void dsm__pick_defaults(dsm_sampling *s, dsm_template chat, int is_mla) {
+    memset(s, 0, sizeof *s);
+    s->top_k = DSM_OFF; s->min_p = (float)DSM_OFF; s->repetition_penalty = (float)DSM_OFF; s->repetition_window = DSM__PICK_WINDOW;
+    s->temperature = 0.6f; s->top_p = 0.95f;
+    switch (chat) {
+    case DSM_TEMPLATE_LLM: s->temperature = is_mla ? 0.3f : 0.7f; s->top_p = is_mla ? 0.95f : 0.9f; break; /* MLA with this template: V2 */
+    case DSM_TEMPLATE_CODER: s->temperature = 0.7f; s->top_p = 0.9f; break;
+    case DSM_TEMPLATE_V3: s->temperature = 0.3f; break;
+    case DSM_TEMPLATE_CHATML: s->temperature = 0.7f; s->top_p = 0.8f; s->top_k = 20; break;
+    case DSM_TEMPLATE_LLAMA3: s->top_p = 0.9f; break;
+    case DSM_TEMPLATE_RAW: case DSM_TEMPLATE_R1: case DSM_TEMPLATE_V31: break;
+    }
+}
+
+/* Chooses, from logits that it changes. s: checked, nothing left to complete (zeros mean off here). unused: one bit per id that must never be chosen, or NULL.
+   n_top < 0: no log-probabilities are wanted, which saves a pass of exponentials. NUMBER: nothing is left to choose from. */
+DSM__FN dsm_status dsm__pick_choose(float *logits, int n, const dsm_sampling *s, const uint8_t *unused, const int32_t *recent, size_t n_recent, uint64_t position,
+                                    dsm_choice *choice, dsm_choice *top, int n_top, dsm_error *error) {
+    float best = 0; int at = -1, filled = 0, punished = 0; double log_all = 0, steps = 1.4426950408889634; uint64_t total = 0, ties, least = 1, draw; dsm__pick_cut cut;
+    for (int i = 0; i < s->n_bias; i++) {
+        float *x = logits + s->bias[i].id;
+        if (!dsm__num_finite(*x)) continue;
+        *x += s->bias[i].add;
+        if (*x > DSM__PICK_HIGHEST) *x = DSM__PICK_HIGHEST;
+        if (*x < DSM__PICK_LOWEST && dsm__num_finite(s->bias[i].add)) *x = DSM__PICK_LOWEST;
+    }
+    if (unused) for (int i = 0; i < n; i += 8) if (unused[i >> 3]) for (int j = i; j < n && j < i + 8; j++) if (unused[j >> 3] >> (j & 7) & 1) logits[j] = -INFINITY;
+    if (s->mask) s->mask(s->mask_user, logits, n, position);
+    for (int i = 0; i < n; i++) {
+        float x = logits[i];
+        if (!(x >= DSM__PICK_LOWEST && x <= DSM__PICK_HIGHEST)) logits[i] = -INFINITY; /* NaN and both infinities: never chosen */
+        else if (at < 0 || x > best) { best = x; at = i; }
+    }
+    choice->id = -1; choice->logprob = 0;
+    if (at < 0) return dsm__err(error, DSM__ERR_NO_CHOICE, dsm__i(n));
+    if (n_top >= 0) {
+        for (int i = 0; i < n; i++) {
+            float x = logits[i];
+            total += dsm__pick_weight(x, best, steps);
+            if (n_top && (filled < n_top || x > top[filled - 1].logprob) && dsm__num_finite(x)) { /* logprob holds the logit meanwhile */
+                int j = filled < n_top ? filled++ : n_top - 1;
+                for (; j && x > top[j - 1].logprob; j--) top[j] = top[j - 1];
+                top[j].id = i; top[j].logprob = x;
+            }
+        }
+        log_all = (double)best + dsm__num_log64((double)total) - DSM__PICK_BITS * 0.69314718055994531;
+        for (int i = 0; i < n_top; i++) { if (i < filled) top[i].logprob = (float)((double)top[i].logprob - log_all); else { top[i].id = -1; top[i].logprob = -INFINITY; } }
+    }
+    choice->id = at; choice->logprob = n_top < 0 ? 0 : (float)((double)best - log_all);
+    if (s->temperature == DSM_GREEDY) return DSM_OK;
+
+    if (s->repetition_penalty > 0 && s->repetition_penalty != 1.f && s->repetition_window >= 0 && recent) {
+        size_t window = (size_t)(s->repetition_window ? s->repetition_window : (int)DSM__PICK_WINDOW), skip = n_recent > window ? n_recent - window : 0;
+        recent += skip; n_recent -= skip; punished = 1;
+        dsm__pick_penalize(logits, n, recent, n_recent, s->repetition_penalty);
+        for (int i = at = 0; i < n; i++) if (logits[i] > logits[at]) at = i;
+        best = logits[at];
+    }
+    steps /= (double)s->temperature;
+    cut.key = dsm__pick_key(-INFINITY); cut.ties = 0;
+    if (s->top_k > 0 && s->top_k < n) cut = dsm__pick_select(logits, n, cut, (uint64_t)s->top_k, 0, best, steps);
+    if (s->top_p > 0 && s->top_p < 1) cut = dsm__pick_select(logits, n, cut, 0, (double)s->top_p, best, steps);
+    if (s->min_p > 0) { double v = (double)s->min_p * 17592186044416.0; least = (uint64_t)v; if ((double)least < v) least++; if (!least) least = 1; }
+    total = draw = 0;
+    for (int pass = 0; pass < 2; pass++) {
+        ties = cut.ties;
+        for (int i = 0; i < n; i++) {
+            uint32_t key = dsm__pick_key(logits[i]); uint64_t weight;
+            if (key <= cut.key) { if (key < cut.key || !ties) continue; ties--; }
+            weight = dsm__pick_weight(logits[i], best, steps);
+            if (weight < least) continue;
+            if (!pass) total += weight; else if (draw < weight) { at = i; break; } else draw -= weight;
+        }
+        if (!pass) draw = dsm__pick_share(dsm__num_random(s->seed, position), total);
+    }
+    choice->id = at;
+    if (n_top >= 0) { /* of the model's own logit: a penalty is taken back, which may cost its last bit */
+        float x = logits[at];
+        for (size_t i = 0; punished && i < n_recent; i++) if (recent[i] == at) { x = x > 0 ? x * s->repetition_penalty : x / s->repetition_penalty; break; }
+        choice->logprob = (float)((double)x - log_all);
+        for (int i = 0; i < filled; i++) if (top[i].id == at) choice->logprob = top[i].logprob;
+    }
+    return DSM_OK;
+}
+
+// >>turn
+/* A turn: which bytes of the chosen tokens may be said now, and as what. Reasoning begins and ends with the tokens <think> and </think>, never with their
+   letters, unless the vocabulary has no such tokens. Bytes wait here while they may be half a character, the start of a stop string, or newlines at the
+   edge of reasoning. This room computes nothing and chooses nothing: desk asks run and pick, and feeds it one token at a time. Test: tests/turns.c */
+enum { DSM__TURN_STOPS = 16, DSM__TURN_STOP_BYTES = 64, DSM__TURN_TOP = 20, DSM__TURN_HELD = 64 /* newlines that may wait */, DSM__TURN_SPARE = 256 /* of the buffer, beside the longest token */ };
+typedef enum dsm__turn_mode { DSM__TURN_IDLE = 0, DSM__TURN_START, DSM__TURN_THINK, DSM__TURN_TEXT, DSM__TURN_OVER } dsm__turn_mode;
+typedef enum dsm__turn_event { DSM__TURN_NOTHING = 0, DSM__TURN_OPEN, DSM__TURN_CLOSE, DSM__TURN_END } dsm__turn_event;
+
+typedef struct dsm__turn {
+    dsm_turn_desc desc;
+    dsm_sampling sampling;         /* complete */
+    dsm__turn_mode mode;           /* of the bytes in the buffer; IDLE: no turn is open */
+    dsm__turn_event event; size_t event_at, event_skip; /* what happens after the first event_at bytes of the buffer; so many bytes of it are a tag */
+    dsm_reason reason, last;       /* why the event END; last: END as soon as everything is said */
+    int trim;                      /* newlines at the front of the buffer go */
+    int32_t think, end_think, user; /* ids, or -1 */
+    int letters;                   /* the vocabulary has no such tokens: look for the letters */
+    int32_t closing[16]; int n_closing, at_closing; /* what closes the reasoning by force */
+    int forced;                    /* at_closing counts */
+    uint64_t n_chosen, n_thought;  /* tokens */
+    size_t start, keep;            /* on the timeline: where the answer begins; what stays after the turn, SIZE_MAX: all */
+    size_t length;                 /* of the timeline as this turn knows it */
+    char *bytes; size_t cap, from, to; /* the buffer: bytes[from .. to-1] are not said yet */
+    int32_t id; float logprob; int unreported; dsm_choice top[DSM__TURN_TOP]; /* of the newest token */
+} dsm__turn;
+
+/* How many bytes at the end of text are the start of z and may become it? */
+DSM__FN size_t dsm__turn_partial(const char *text, size_t n, dsm__str z) {
+    for (size_t m = z.n - 1 < n ? z.n - 1 : n; m && z.n; m--) if (!memcmp(text + n - m, z.at, m)) return m;
+    return 0;
+}
+DSM__FN size_t dsm__turn_find(const char *text, size_t n, dsm__str z) { /* where z is in text; SIZE_MAX: nowhere */
+    for (size_t i = 0; z.n && i + z.n <= n; i++) if (text[i] == z.at[0] && !memcmp(text + i, z.at, z.n)) return i;
+    return SIZE_MAX;
+}
+/* How many bytes at the end of text are a character that is not whole yet? */
+DSM__FN size_t dsm__turn_half(const char *text, size_t n) {
+    for (size_t m = 1; m <= 3 && m <= n; m++) {
+        unsigned c = (unsigned char)text[n - m], whole = c >= 0xC2 && c < 0xE0 ? 2 : c >= 0xE0 && c < 0xF0 ? 3 : c >= 0xF0 && c < 0xF5 ? 4 : 0;
+        if ((c & 0xC0) == 0x80) continue;
+        return whole > m ? m : 0;
+    }
+    return 0;
+}
+
+/* The next piece of what is in the buffer: 1, or 0: nothing may be said yet. END comes once, last. */
+DSM__FN int dsm__turn_take(dsm__turn *t, dsm_piece *piece) {
+    for (;;) {
+        char *at = t->bytes + t->from; size_t n = t->to - t->from, limit, hold = 0;
+        if (t->trim) {
+            while (n && (*at == '\n' || *at == '\r') && (!t->event || t->event_at)) { at++; n--; t->from++; if (t->event) t->event_at--; }
+            if (n) t->trim = 0;
+        }
+        if (!t->event && t->letters && t->mode != DSM__TURN_TEXT) { /* the tags as letters: <think> only where an answer starts */
+            dsm__str tag = dsm__str_of(t->mode == DSM__TURN_THINK ? "</think>" : "<think>"); size_t p = dsm__turn_find(at, n, tag), i = 0;
+            if (t->mode == DSM__TURN_START) while (i < n && i < DSM__TURN_HELD && (at[i] == '\n' || at[i] == '\r' || at[i] == ' ')) i++;
+            if (p != SIZE_MAX && (t->mode == DSM__TURN_THINK || p == i)) {
+                t->event = t->mode == DSM__TURN_THINK ? DSM__TURN_CLOSE : DSM__TURN_OPEN; t->event_at = p; t->event_skip = tag.n;
+                if (t->keep == SIZE_MAX) t->keep = t->start; }
+            else if (t->mode == DSM__TURN_THINK) hold = dsm__turn_partial(at, n, tag);
+            else if (n - i < tag.n && !memcmp(at + i, tag.at, n - i)) hold = n;
+        }
+        if (t->mode == DSM__TURN_START) { /* newlines wait for what comes after them; <think> makes them vanish */
+            size_t i = 0;
+            while (i < n && (at[i] == '\n' || at[i] == '\r' || at[i] == ' ')) i++;
+            if (t->event == DSM__TURN_OPEN && i >= t->event_at) t->from += t->event_at, at += t->event_at, n -= t->event_at, t->event_at = 0;
+            else if (t->event || (n > i && !hold) || i > DSM__TURN_HELD) t->mode = DSM__TURN_TEXT;
+            else hold = n;
+        }
+        if (t->mode == DSM__TURN_TEXT) { /* stop strings: the one that begins first */
+            size_t first = SIZE_MAX, end = t->event ? t->event_at : n;
+            for (int i = 0; i < t->desc.n_stop; i++) {
+                dsm__str z = dsm__str_of(t->desc.stop[i]); size_t p = dsm__turn_find(at, end, z), m;
+                if (p < first) first = p;
+                if (!t->event && (m = dsm__turn_partial(at, n, z)) > hold) hold = m;
+            }
+            if (first != SIZE_MAX) { t->event = DSM__TURN_END; t->reason = DSM_REASON_STOP; t->event_at = first; t->event_skip = n - first; hold = 0; }
+        }
+        limit = t->event ? t->event_at : n - hold;
+        if (t->mode == DSM__TURN_THINK) { /* newlines at the end of reasoning go; until it is certain they wait */
+            size_t z = limit;
+            while (z && (at[z - 1] == '\n' || at[z - 1] == '\r')) z--;
+            if (t->event || limit - z <= DSM__TURN_HELD) limit = z;
+        }
+        limit -= dsm__turn_half(at, limit); /* at the end, half a character vanishes */
+        if (limit) {
+            piece->kind = t->mode == DSM__TURN_THINK ? DSM_PIECE_THINK : DSM_PIECE_TEXT;
+            piece->text = at; piece->size = limit;
+            t->from += limit; if (t->event) t->event_at -= limit;
+            return 1;
+        }
+        switch (t->event) {
+        case DSM__TURN_NOTHING: return 0;
+        case DSM__TURN_OPEN: case DSM__TURN_CLOSE: t->mode = t->event == DSM__TURN_OPEN ? DSM__TURN_THINK : DSM__TURN_TEXT; t->trim = 1; break;
+        case DSM__TURN_END: t->mode = DSM__TURN_OVER; t->from = t->to = 0; t->event = DSM__TURN_NOTHING; piece->kind = DSM_PIECE_END; piece->reason = t->reason; return 1;
+        }
+        t->from += t->event_at + t->event_skip; t->event_at = t->event_skip = 0; t->event = DSM__TURN_NOTHING;
+    }
+}
+DSM__FN void dsm__turn_happens(dsm__turn *t, dsm__turn_event event) { t->event = event; t->event_at = t->to - t->from; t->event_skip = 0; }
+
+/* Room for the next token's bytes behind what waits; the pieces given out before are gone then. */
+DSM__FN char *dsm__turn_room(dsm__turn *t, size_t *room) {
+    memmove(t->bytes, t->bytes + t->from, t->to - t->from);
+    t->to -= t->from; t->from = 0; *room = t->cap - t->to;
+    return t->bytes + t->to;
+}
+/* The newest token, whose n bytes stand in the room. position: its place on the timeline. Call only when dsm__turn_take has nothing more to say. */
+DSM__FN void dsm__turn_feed(dsm__turn *t, int32_t id, int is_end, size_t n, size_t position) {
+    t->n_chosen++; t->id = id;
+    if (is_end || (id >= 0 && id == t->user)) { t->reason = DSM_REASON_END_TOKEN; dsm__turn_happens(t, DSM__TURN_END); return; } /* a few damaged models go on with the user's part */
+    if (id >= 0 && id == t->think) {
+        if (t->keep == SIZE_MAX) t->keep = position;
+        if (t->mode != DSM__TURN_THINK) dsm__turn_happens(t, DSM__TURN_OPEN);
+        t->at_closing = 0; /* once more: if the budget is used up, it is closed at once */
+    }
+    else if (id >= 0 && id == t->end_think) { if (t->mode == DSM__TURN_THINK) dsm__turn_happens(t, DSM__TURN_CLOSE); }
+    else t->to += n;
+    if (t->mode == DSM__TURN_THINK && !t->forced && ++t->n_thought == (uint64_t)(t->desc.think_budget > 0 ? t->desc.think_budget : -1) && t->event != DSM__TURN_CLOSE) t->forced = 1;
+}
 
 // >>desk
 /* (being built) */
+
+/* -- talk: choosing -- */
+DSMOE_API dsm_status dsm_pick(float *logits, int n_vocab, const dsm_sampling *sampling, const int32_t *recent, size_t n_recent, uint64_t position,
+                              dsm_choice *choice, dsm_choice *top, int n_top, dsm_error *error) {
+    dsm_status status;
+    if (!logits || n_vocab < 1) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("dsm_pick"), dsm__s("there are no logits"));
+    if (!sampling || !choice) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("dsm_pick"), dsm__s("sampling and choice must not be NULL"));
+    if (n_recent && !recent) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("dsm_pick"), dsm__s("recent is NULL, n_recent is not 0"));
+    if (n_top > DSM__PICK_MAX_TOP || (n_top > 0 && !top)) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("dsm_pick"), dsm__s("n_top must be at most 256, with room for them in top"));
+    status = dsm__pick_check(sampling, n_vocab, error);
+    if (status) return status;
+    if (sampling->temperature == 0) return dsm__err(error, DSM__ERR_SAMPLING, dsm__s("temperature"), dsm__s("must be above 0, or DSM_GREEDY: there is no model here to ask for its own"));
+    return dsm__pick_choose(logits, n_vocab, sampling, NULL, recent, n_recent, position, choice, top, n_top, error);
+}
+/* -- end of talk -- */
 
 #ifdef __cplusplus
 }
