@@ -795,6 +795,384 @@ static const dsm__fmt dsm__fmts[DSM__FMT_COUNT] = { DSM__FMT_LIST(DSM__X1, DSM__
 static const int8_t dsm__fmt_iq4[16] = { -127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113 };
 static const int8_t dsm__fmt_mxfp4[16] = { 0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12 }; /* halves: the scale is 2^(e-128) */
 
+/* ---- what is known of ggml's types, run or not ---- */
+static const struct { uint8_t id, unit_log2, bytes_or_0; const char *name; } dsm__fmt_others[] = { /* not run; sizes for inspection */
+    { 9, 5, 36, "Q8_1" }, { 16, 8, 66, "IQ2_XXS" }, { 17, 8, 74, "IQ2_XS" }, { 18, 8, 98, "IQ3_XXS" }, { 19, 8, 50, "IQ1_S" }, { 21, 8, 110, "IQ3_S" }, { 22, 8, 82, "IQ2_S" },
+    { 24, 0, 1, "I8" }, { 25, 0, 2, "I16" }, { 26, 0, 4, "I32" }, { 27, 0, 8, "I64" }, { 28, 0, 8, "F64" }, { 29, 8, 56, "IQ1_M" }, { 34, 8, 54, "TQ1_0" }, { 35, 8, 66, "TQ2_0" },
+    { 40, 6, 36, "NVFP4" }, { 41, 7, 18, "Q1_0" }, { 42, 6, 18, "Q2_0" },
+    { 15, 8, 0, "Q8_K" }, /* 292 bytes */
+    { 4, 0, 0, "Q4_2, a type that was removed" }, { 5, 0, 0, "Q4_3, a type that was removed" }, { 31, 0, 0, "Q4_0_4_4, a type that was removed" },
+    { 32, 0, 0, "Q4_0_4_8, a type that was removed" }, { 33, 0, 0, "Q4_0_8_8, a type that was removed" }, { 37, 0, 0, "IQ4_NL_4_8, a type that was removed" },
+    { 38, 0, 0, "IQ4_NL_8_8, a type that was removed" } };
+DSM__FN int dsm__fmt_of_ggml(uint32_t ggml) { /* a format of the list, or -1 */
+    for (int i = 0; i < DSM__FMT_COUNT; i++) if (dsm__fmts[i].ggml == ggml) return i;
+    return -1;
+}
+DSM__FN int dsm__fmt_of_name(const char *name) { /* "Q4_K"; -1: none of the list */
+    for (int i = 0; i < DSM__FMT_COUNT; i++) if (!strcmp(dsm__fmts[i].name, name)) return i;
+    return -1;
+}
+DSM__FN const char *dsm__fmt_ggml_name(uint32_t ggml) {
+    const int fmt = dsm__fmt_of_ggml(ggml);
+    if (fmt >= 0) return dsm__fmts[fmt].name;
+    for (size_t i = 0; i < DSM__COUNT(dsm__fmt_others); i++) if (dsm__fmt_others[i].id == ggml) return dsm__fmt_others[i].name;
+    if (ggml == 36 || (ggml >= 97 && ggml <= 99) || (ggml >= 133 && ggml <= 158) || (ggml >= 202 && ggml <= 399)) return "an ik_llama.cpp-only quantisation";
+    return "?";
+}
+DSM__FN int dsm__fmt_ggml_block(uint32_t ggml, int *unit, int *bytes) { /* 0: sizes are not known */
+    const int fmt = dsm__fmt_of_ggml(ggml);
+    if (fmt >= 0) { *unit = dsm__fmts[fmt].unit; *bytes = dsm__fmts[fmt].bytes; return 1; }
+    if (ggml == 15) { *unit = 256; *bytes = 292; return 1; }
+    for (size_t i = 0; i < DSM__COUNT(dsm__fmt_others); i++)
+        if (dsm__fmt_others[i].id == ggml && dsm__fmt_others[i].bytes_or_0) { *unit = 1 << dsm__fmt_others[i].unit_log2; *bytes = dsm__fmt_others[i].bytes_or_0; return 1; }
+    return 0;
+}
+DSM__FN size_t dsm__fmt_row_bytes(int fmt, size_t n) { return n / (size_t)dsm__fmts[fmt].unit * (size_t)dsm__fmts[fmt].bytes; } /* n: a multiple of the unit */
+
+/* ---- taking rows apart: each formula is the format's definition, products with a scale are exact ---- */
+DSM__FN float dsm__fmt_half(const uint8_t *p) { return dsm__num_half(dsm__load16(p)); }
+DSM__FN uint32_t dsm__fmt_bits(const uint8_t *p, int i) { return (uint32_t)p[i / 8] >> i % 8 & 1; }
+DSM__FN int dsm__fmt_six(const uint8_t *s, int j, int *least) { /* Q4_K, Q5_K: scale j of 8, and its minimum, out of 12 bytes */
+    if (j < 4) { *least = s[j + 4] & 63; return s[j] & 63; }
+    *least = s[j + 4] >> 4 | s[j] >> 6 << 4; return (s[j + 4] & 15) | s[j - 4] >> 6 << 4;
+}
+DSM__FN int dsm__fmt_six16(const uint8_t *s, int j) { return ((j < 8 ? s[j] & 15 : s[j - 8] >> 4) | (s[8 + j % 4] >> 2 * (j / 4) & 3) << 4) - 32; } /* Q3_K: scale j of 16 */
+DSM__FN void dsm__fmt_block(int fmt, const uint8_t *b, float *to) { /* one stored block */
+    const float d = dsm__fmt_half(b + (fmt == DSM__FMT_Q2_K ? 80 : fmt == DSM__FMT_Q3_K ? 108 : fmt == DSM__FMT_Q6_K ? 208 : 0));
+    switch (fmt) {
+    case DSM__FMT_Q4_0: for (int i = 0; i < 16; i++) { to[i] = (float)((b[2 + i] & 15) - 8) * d; to[i + 16] = (float)((b[2 + i] >> 4) - 8) * d; } break;
+    case DSM__FMT_Q4_1: { const float m = dsm__fmt_half(b + 2);
+        for (int i = 0; i < 16; i++) { to[i] = (float)(b[4 + i] & 15) * d + m; to[i + 16] = (float)(b[4 + i] >> 4) * d + m; } } break;
+    case DSM__FMT_Q5_0: for (int i = 0; i < 32; i++) to[i] = (float)((int)((b[6 + i % 16] >> i / 16 * 4 & 15u) | dsm__fmt_bits(b + 2, i) << 4) - 16) * d; break;
+    case DSM__FMT_Q5_1: { const float m = dsm__fmt_half(b + 2);
+        for (int i = 0; i < 32; i++) to[i] = (float)((b[8 + i % 16] >> i / 16 * 4 & 15u) | dsm__fmt_bits(b + 4, i) << 4) * d + m; } break;
+    case DSM__FMT_Q8_0: for (int i = 0; i < 32; i++) to[i] = (float)(int8_t)b[2 + i] * d; break;
+    case DSM__FMT_IQ4_NL: for (int i = 0; i < 16; i++) { to[i] = (float)dsm__fmt_iq4[b[2 + i] & 15] * d; to[i + 16] = (float)dsm__fmt_iq4[b[2 + i] >> 4] * d; } break;
+    case DSM__FMT_MXFP4: { const float e = dsm__num_e8m0_half(b[0]);
+        for (int i = 0; i < 16; i++) { to[i] = (float)dsm__fmt_mxfp4[b[1 + i] & 15] * e; to[i + 16] = (float)dsm__fmt_mxfp4[b[1 + i] >> 4] * e; } } break;
+    case DSM__FMT_Q2_K: { const float dmin = dsm__fmt_half(b + 82);
+        for (int g = 0; g < 16; g++) { const float s = d * (float)(b[g] & 15), m = dmin * (float)(b[g] >> 4);
+            for (int i = 0; i < 16; i++) to[16 * g + i] = s * (float)(b[16 + g / 8 * 32 + g % 2 * 16 + i] >> g % 8 / 2 * 2 & 3) - m; } } break;
+    case DSM__FMT_Q3_K:
+        for (int g = 0; g < 16; g++) { const float s = d * (float)dsm__fmt_six16(b + 96, g);
+            for (int i = 0; i < 16; i++) to[16 * g + i] = s * (float)((b[32 + g / 8 * 32 + g % 2 * 16 + i] >> g % 8 / 2 * 2 & 3) - (b[g % 2 * 16 + i] >> g / 2 & 1 ? 0 : 4)); } break;
+    case DSM__FMT_Q4_K: case DSM__FMT_Q5_K: { const float dmin = dsm__fmt_half(b + 2); const int five = fmt == DSM__FMT_Q5_K; const uint8_t *q = b + (five ? 48 : 16);
+        for (int g = 0; g < 8; g++) { int least; const float s = d * (float)dsm__fmt_six(b + 4, g, &least), m = dmin * (float)least;
+            for (int i = 0; i < 32; i++) to[32 * g + i] = s * (float)((q[g / 2 * 32 + i] >> g % 2 * 4 & 15) + (five ? (b[16 + i] >> g & 1) << 4 : 0)) - m; } } break;
+    case DSM__FMT_Q6_K:
+        for (int g = 0; g < 16; g++) { const float s = d * (float)(int8_t)b[192 + g]; const int l = g % 2 * 16, z = g % 8 / 2; /* z: which of four groups of 32 */
+            for (int i = l; i < l + 16; i++)
+                to[g / 2 * 32 + i] = s * (float)(((b[g / 8 * 64 + z % 2 * 32 + i] >> z / 2 * 4 & 15) | (b[128 + g / 8 * 32 + i] >> 2 * z & 3) << 4) - 32); } break;
+    case DSM__FMT_IQ4_XS:
+        for (int g = 0; g < 8; g++) { const float s = d * (float)(((b[4 + g / 2] >> g % 2 * 4 & 15) | (dsm__load16(b + 2) >> 2 * g & 3) << 4) - 32); const uint8_t *q = b + 8 + 16 * g;
+            for (int i = 0; i < 16; i++) { to[32 * g + i] = s * (float)dsm__fmt_iq4[q[i] & 15]; to[32 * g + i + 16] = s * (float)dsm__fmt_iq4[q[i] >> 4]; } } break;
+    default: break;
+    }
+}
+DSM__FN void dsm__fmt_dequantize(int fmt, const uint8_t *from, float *to, size_t n) { /* n: a multiple of the unit */
+    const size_t unit = (size_t)dsm__fmts[fmt].unit, bytes = (size_t)dsm__fmts[fmt].bytes;
+    switch (fmt) {
+    case DSM__FMT_F32: memcpy(to, from, 4 * n); return;
+    case DSM__FMT_F16: for (size_t i = 0; i < n; i++) to[i] = dsm__fmt_half(from + 2 * i); return;
+    case DSM__FMT_BF16: for (size_t i = 0; i < n; i++) to[i] = dsm__num_bf16(dsm__load16(from + 2 * i)); return;
+    default: for (; n >= unit; n -= unit, from += bytes, to += unit) dsm__fmt_block(fmt, from, to);
+    }
+}
+
+/* ---- making rows. The searches for scales are those of ggml's reference quantisers, step by step, so that the bytes are the same ---- */
+#define DSM__FMT_EPS 1e-15f
+DSM__FN int dsm__fmt_nearest(float v) { return (int)(dsm__num_as_bits(v + 12582912.f) & 0x007fffffu) - 0x00400000; } /* ties to even; |v| < 2^22 */
+DSM__FN int dsm__fmt_clamp(int v, int low, int high) { return v < low ? low : v > high ? high : v; }
+DSM__FN int dsm__fmt_cut(float v, int most) { return !(v > 0) ? 0 : v >= (float)most ? most : (int)v; } /* towards zero, 0 .. most; NaN: 0 */
+DSM__FN float dsm__fmt_inverse(float d) { return d != 0 ? 1 / d : 0; } /* C's d ? 1/d : 0 */
+DSM__FN void dsm__fmt_put_half(uint8_t *to, float f) { const uint16_t h = dsm__num_to_half(f); memcpy(to, &h, 2); }
+DSM__FN float dsm__fmt_extreme(const float *x, int n) { /* the value of largest magnitude, with its sign; the first of equals */
+    float top = 0, signed_top = 0;
+    for (int i = 0; i < n; i++) if (top < fabsf(x[i])) { top = fabsf(x[i]); signed_top = x[i]; }
+    return signed_top;
+}
+/* Affine search: q in 0 .. most, x ~ scale * q - *least. */
+DSM__FN float dsm__fmt_affine(int n, int most, const float *x, const float *w, uint8_t *q, float *least, float from, float step, int steps, int absolute) {
+    float low = x[0], high = x[0], sum_w = w[0], sum_x = w[0] * x[0], inverse, scale, best = 0; uint8_t tried[32];
+    for (int i = 1; i < n; i++) { if (x[i] < low) low = x[i]; if (x[i] > high) high = x[i]; sum_w += w[i]; sum_x += w[i] * x[i]; }
+    if (low > 0) low = 0;
+    if (high == low) { memset(q, 0, (size_t)n); *least = -low; return 0; }
+    inverse = (float)most / (high - low); scale = 1 / inverse;
+    for (int i = 0; i < n; i++) {
+        float diff; q[i] = (uint8_t)dsm__fmt_clamp(dsm__fmt_nearest(inverse * (x[i] - low)), 0, most);
+        diff = scale * (float)q[i] + low - x[i]; diff = absolute ? fabsf(diff) : diff * diff; best += w[i] * diff;
+    }
+    for (int s = 0; s <= steps; s++) {
+        float sum_l = 0, sum_l2 = 0, sum_xl = 0, det;
+        inverse = (from + step * (float)s + (float)most) / (high - low);
+        for (int i = 0; i < n; i++) {
+            const int l = dsm__fmt_clamp(dsm__fmt_nearest(inverse * (x[i] - low)), 0, most); const float v = (float)l;
+            tried[i] = (uint8_t)l; sum_l += w[i] * v; sum_l2 += w[i] * v * v; sum_xl += w[i] * v * x[i];
+        }
+        det = sum_w * sum_l2 - sum_l * sum_l;
+        if (det > 0) {
+            float a = (sum_w * sum_xl - sum_x * sum_l) / det, b = (sum_l2 * sum_x - sum_l * sum_xl) / det, error = 0;
+            if (b > 0) { b = 0; a = sum_xl / sum_l2; }
+            for (int i = 0; i < n; i++) { float diff = a * (float)tried[i] + b - x[i]; diff = absolute ? fabsf(diff) : diff * diff; error += w[i] * diff; }
+            if (error < best) { memcpy(q, tried, (size_t)n); best = error; scale = a; low = b; } /* the next steps start from this low: a quirk, and part of the bytes */
+        }
+    }
+    *least = -low; return scale;
+}
+/* Symmetric search: q - most in -most .. most - 1. w NULL: x * x. */
+DSM__FN float dsm__fmt_symmetric(int n, int most, const float *x, const float *w, uint8_t *q) {
+    const float top = dsm__fmt_extreme(x, n); float scale = 0, best = 0;
+    memset(q, 0, (size_t)n);
+    if (fabsf(top) < DSM__FMT_EPS) return 0;
+    for (int turn = 0; turn < 19; turn++) {
+        const int is = turn == 0 ? 0 : turn < 10 ? turn - 10 : turn - 9; /* 0, -9 .. -1, 1 .. 9 */
+        const float inverse = -((float)most + .1f * (float)is) / top; float xl = 0, l2 = 0;
+        for (int i = 0; i < n; i++) {
+            const float l = (float)dsm__fmt_clamp(dsm__fmt_nearest(inverse * x[i]), -most, most - 1), v = w ? w[i] : x[i] * x[i];
+            xl += v * x[i] * l; l2 += v * l * l;
+        }
+        if (turn == 0 ? 1 : l2 > 0 && xl * xl > best * l2) {
+            for (int i = 0; i < n; i++) q[i] = (uint8_t)(most + dsm__fmt_clamp(dsm__fmt_nearest(inverse * x[i]), -most, most - 1));
+            scale = l2 != 0 ? xl / l2 : 0; best = scale * xl;
+        }
+    }
+    return scale;
+}
+/* Q3_K without importance: one start, then coordinate descent. */
+DSM__FN float dsm__fmt_descent(int n, int most, const float *x) {
+    const float top = dsm__fmt_extreme(x, n); float xl = 0, l2 = 0; int q[16];
+    if (fabsf(top) < DSM__FMT_EPS) return 0;
+    for (int i = 0; i < n; i++) {
+        const float w = x[i] * x[i]; float l;
+        q[i] = dsm__fmt_clamp(dsm__fmt_nearest(-(float)most / top * x[i]), -most, most - 1); l = (float)q[i]; xl += w * x[i] * l; l2 += w * l * l;
+    }
+    for (int turn = 0, changed = 1; turn < 5 && changed; turn++) {
+        changed = 0;
+        for (int i = 0; i < n; i++) {
+            const float w = x[i] * x[i]; float a = xl - w * x[i] * (float)q[i], b; int l;
+            if (!(a > 0)) continue;
+            b = l2 - w * (float)q[i] * (float)q[i]; l = dsm__fmt_clamp(dsm__fmt_nearest(x[i] * b / a), -most, most - 1);
+            if (l == q[i]) continue;
+            a += w * x[i] * (float)l; b += w * (float)l * (float)l;
+            if (b > 0 && a * a * l2 > xl * xl * b) { q[i] = l; xl = a; l2 = b; changed = 1; }
+        }
+    }
+    return l2 > 0 ? xl / l2 : 0;
+}
+/* Scales of scales, with importance: q in 0 .. most, x >= 0. */
+DSM__FN float dsm__fmt_positive(int n, int most, const float *x, const float *w, uint8_t *q) {
+    float top = 0, inverse, scale, best = 0, xl = 0, l2 = 0;
+    for (int i = 0; i < n; i++) if (x[i] > top) top = x[i];
+    if (top < DSM__FMT_EPS) { memset(q, 0, (size_t)n); return 0; }
+    inverse = (float)most / top; scale = 1 / inverse;
+    for (int i = 0; i < n; i++) { const float diff = x[i] - scale * (float)dsm__fmt_nearest(inverse * x[i]); best += w[i] * diff * diff; }
+    for (int is = -4; is <= 4; is++) {
+        const float inv = (.1f * (float)is + (float)most) / top, s = 1 / inv; float error = 0;
+        if (!is) continue;
+        for (int i = 0; i < n; i++) { int l = dsm__fmt_nearest(inv * x[i]); float diff; if (l > most) l = most; diff = x[i] - s * (float)l; error += w[i] * diff * diff; }
+        if (error < best) { best = error; inverse = inv; }
+    }
+    for (int i = 0; i < n; i++) {
+        int l = dsm__fmt_nearest(inverse * x[i]); if (l > most) l = most;
+        q[i] = (uint8_t)(l < 0 ? 0 : l); xl += w[i] * x[i] * (float)l; l2 += w[i] * (float)l * (float)l;
+    }
+    for (int turn = 0, changed = 1; turn < 5 && changed; turn++) {
+        changed = 0;
+        for (int i = 0; i < n; i++) {
+            float a = xl - w[i] * x[i] * (float)q[i], b = l2 - w[i] * (float)q[i] * (float)q[i]; int l;
+            if (!(a > 0 && b > 0)) continue;
+            l = dsm__fmt_nearest(x[i] * b / a); if (l > most) l = most;
+            if (l == q[i] || l < 0) continue;
+            a += w[i] * x[i] * (float)l; b += w[i] * (float)l * (float)l;
+            if (a * a * l2 > xl * xl * b) { q[i] = (uint8_t)l; xl = a; l2 = b; changed = 1; }
+        }
+    }
+    return l2 > 0 ? xl / l2 : 0;
+}
+DSM__FN int dsm__fmt_nearest_iq4(float v) { /* index into the table of IQ4 */
+    int low = 0, high = 15;
+    if (!(v > (float)dsm__fmt_iq4[0])) return 0;
+    if (v >= (float)dsm__fmt_iq4[15]) return 15;
+    while (high - low > 1) { const int mid = (low + high) / 2; if (v < (float)dsm__fmt_iq4[mid]) high = mid; else low = mid; }
+    return v - (float)dsm__fmt_iq4[high - 1] < (float)dsm__fmt_iq4[high] - v ? high - 1 : high;
+}
+/* Scale of 32 weights for the table of IQ4; tries 0 (and then the other sign to start with) or 7. */
+DSM__FN float dsm__fmt_table(const float *x, const float *w, uint8_t *q, int tries) {
+    const float top = dsm__fmt_extreme(x, 32), first = (float)dsm__fmt_iq4[0]; float d = 0, best = 0;
+    if (fabsf(top) < DSM__FMT_EPS) return 0; /* q stays: under a scale of 0 it means nothing, and the reference's bytes are those of the block before */
+    for (int turn = -tries - 1; turn <= tries; turn++) {
+        const float inverse = turn == -tries - 1 ? 1 / (tries ? -top / first : top / first) : ((float)turn + first) / top; float qx = 0, q2 = 0;
+        if (!tries && turn == 0) break;
+        for (int i = 0; i < 32; i++) {
+            const int l = dsm__fmt_nearest_iq4(inverse * x[i]); const float v = (float)dsm__fmt_iq4[l];
+            if (turn == -tries - 1) q[i] = (uint8_t)l;
+            qx += w[i] * v * x[i]; q2 += w[i] * v * v;
+        }
+        if (turn == -tries - 1 ? 1 : q2 > 0 && qx * qx > best * q2) { d = qx / q2; best = d * qx; }
+    }
+    return d;
+}
+DSM__FN void dsm__fmt_nibbles(const uint8_t *q, uint8_t *to) { for (int i = 0; i < 16; i++) to[i] = (uint8_t)((q[i] & 15) | (q[i + 16] & 15) << 4); }
+DSM__FN void dsm__fmt_fifths(const uint8_t *q, uint8_t *to) { memset(to, 0, 4); for (int i = 0; i < 32; i++) to[i / 8] = (uint8_t)(to[i / 8] | (q[i] >> 4 & 1) << i % 8); }
+/* Importance: the weight of an error is qw * sqrt(spread + x^2). */
+DSM__FN void dsm__fmt_weigh(const float *x, const float *importance, float spread, float *w, int n) { for (int i = 0; i < n; i++) w[i] = importance[i] * sqrtf(spread + x[i] * x[i]); }
+DSM__FN float dsm__fmt_squares(const float *x, size_t n) { float s = 0; for (size_t i = 0; i < n; i++) s += x[i] * x[i]; return s; }
+
+DSM__FN void dsm__fmt_write32(int fmt, const float *x, const float *importance, float spread, uint8_t *q, uint8_t *to) { /* one block of 32; spread: mean square of the row */
+    float w[32], d, m = 0; const float top = dsm__fmt_extreme(x, 32);
+    if (importance) dsm__fmt_weigh(x, importance, spread, w, 32);
+    switch (fmt) {
+    case DSM__FMT_Q4_0: case DSM__FMT_Q5_0: {
+        const int most = fmt == DSM__FMT_Q4_0 ? 8 : 16;
+        if (importance) d = dsm__fmt_symmetric(32, most, x, w, q);
+        else { const float inverse = dsm__fmt_inverse(d = top / -(float)most); for (int i = 0; i < 32; i++) q[i] = (uint8_t)dsm__fmt_cut(x[i] * inverse + ((float)most + .5f), 2 * most - 1); }
+        dsm__fmt_put_half(to, d);
+        if (most == 16) dsm__fmt_fifths(q, to + 2);
+        dsm__fmt_nibbles(q, to + (most == 16 ? 6 : 2)); break; }
+    case DSM__FMT_Q4_1: case DSM__FMT_Q5_1: {
+        const int most = fmt == DSM__FMT_Q4_1 ? 15 : 31;
+        if (importance) { d = dsm__fmt_affine(32, most, x, w, q, &m, -.9f, .05f, 36, 0); m = -m; }
+        else {
+            float high = m = x[0], inverse;
+            for (int i = 1; i < 32; i++) { if (x[i] < m) m = x[i]; if (x[i] > high) high = x[i]; }
+            inverse = dsm__fmt_inverse(d = (high - m) / (float)most);
+            for (int i = 0; i < 32; i++) q[i] = (uint8_t)dsm__fmt_cut((x[i] - m) * inverse + .5f, most);
+        }
+        dsm__fmt_put_half(to, d); dsm__fmt_put_half(to + 2, m);
+        if (most == 31) dsm__fmt_fifths(q, to + 4);
+        dsm__fmt_nibbles(q, to + (most == 31 ? 8 : 4)); break; }
+    case DSM__FMT_Q8_0: {
+        const float inverse = dsm__fmt_inverse(d = fabsf(top) / 127);
+        dsm__fmt_put_half(to, d);
+        for (int i = 0; i < 32; i++) { const float v = x[i] * inverse; to[2 + i] = (uint8_t)(v < 0 ? -dsm__fmt_cut(.5f - v, 127) : dsm__fmt_cut(v + .5f, 127)); }
+        break; }
+    case DSM__FMT_IQ4_NL:
+        if (!importance) for (int i = 0; i < 32; i++) w[i] = x[i] * x[i];
+        d = dsm__fmt_table(x, w, q, importance ? 7 : 0); dsm__fmt_put_half(to, d);
+        if (importance) { const float inverse = dsm__fmt_inverse(d); for (int i = 0; i < 32; i++) q[i] = (uint8_t)dsm__fmt_nearest_iq4(inverse * x[i]); }
+        dsm__fmt_nibbles(q, to + 2); break;
+    case DSM__FMT_MXFP4: {
+        const int e = dsm__fmt_clamp((int)(dsm__num_as_bits(top) >> 23 & 255) - 2, 0, 254); const float s = dsm__num_e8m0_half((uint8_t)e); /* 2^e is two below the largest */
+        for (int i = 0; i < 32; i++) {
+            float best = fabsf(x[i]); q[i] = 0;
+            for (int j = 1; j < 16; j++) { const float error = fabsf((float)dsm__fmt_mxfp4[j] * s - x[i]); if (error < best) { best = error; q[i] = (uint8_t)j; } }
+        }
+        to[0] = (uint8_t)e; dsm__fmt_nibbles(q, to + 1); break; }
+    default: break;
+    }
+}
+DSM__FN void dsm__fmt_write256(int fmt, const float *x, const float *importance, uint8_t *to) { /* one super-block */
+    uint8_t q[256] = { 0 }, s[16], m[16]; float w[32], scales[16], least[16], sums[16], squares = importance ? dsm__fmt_squares(x, 256) : 0, top, d, dmin;
+    const int affine = fmt == DSM__FMT_Q2_K || fmt == DSM__FMT_Q4_K || fmt == DSM__FMT_Q5_K, wide = fmt == DSM__FMT_Q4_K || fmt == DSM__FMT_Q5_K || fmt == DSM__FMT_IQ4_XS;
+    const int width = wide ? 32 : 16, groups = 256 / width, most = fmt == DSM__FMT_Q2_K ? 3 : fmt == DSM__FMT_Q4_K ? 15 : 31; /* of a weight */
+    const float spread = (fmt == DSM__FMT_Q2_K ? squares : 2 * squares) / 256;
+    memset(to, 0, (size_t)dsm__fmts[fmt].bytes);
+    for (int g = 0; g < groups; g++) { /* first each group on its own */
+        const float *v = x + width * g; uint8_t *p = q + width * g;
+        if (importance && fmt == DSM__FMT_Q6_K) memcpy(w, importance + width * g, (size_t)width * 4);
+        else if (importance) dsm__fmt_weigh(v, importance + width * g, spread, w, width);
+        else if (fmt == DSM__FMT_Q4_K || fmt == DSM__FMT_Q5_K) { const float a = sqrtf(dsm__fmt_squares(v, 32) / 32); for (int i = 0; i < 32; i++) w[i] = a + fabsf(v[i]); }
+        else for (int i = 0; i < width; i++) w[i] = fmt == DSM__FMT_Q2_K ? fabsf(v[i]) : v[i] * v[i];
+        sums[g] = 0; for (int i = 0; i < width; i++) sums[g] += w[i];
+        if (affine) scales[g] = importance ? dsm__fmt_affine(width, most, v, w, p, least + g, -.9f, .05f, 36, 0)
+                                           : dsm__fmt_affine(width, most, v, w, p, least + g, fmt == DSM__FMT_Q4_K ? -1.f : -.5f, .1f, fmt == DSM__FMT_Q4_K ? 20 : 15, fmt == DSM__FMT_Q2_K);
+        else if (fmt == DSM__FMT_IQ4_XS) scales[g] = dsm__fmt_table(v, w, p, 7);
+        else if (fmt == DSM__FMT_Q6_K) scales[g] = dsm__fmt_symmetric(width, 32, v, w, p);
+        else scales[g] = importance ? dsm__fmt_symmetric(width, 4, v, w, p) : dsm__fmt_descent(width, 4, v);
+    }
+    if (affine) { /* then scales and minima, as fractions of the largest */
+        const int steps = fmt == DSM__FMT_Q2_K ? 15 : 63;
+        if (importance) { d = dsm__fmt_positive(groups, steps, scales, sums, s); dmin = dsm__fmt_positive(groups, steps, least, sums, m); }
+        else {
+            float high = 0, low = 0, a, b;
+            for (int g = 0; g < groups; g++) { if (scales[g] > high) high = scales[g]; if (least[g] > low) low = least[g]; }
+            a = high > 0 ? (float)steps / high : 0; b = low > 0 ? (float)steps / low : 0; d = high / (float)steps; dmin = low / (float)steps;
+            for (int g = 0; g < groups; g++) {
+                s[g] = (uint8_t)dsm__fmt_clamp(dsm__fmt_nearest(a * scales[g]), 0, steps); m[g] = (uint8_t)dsm__fmt_clamp(dsm__fmt_nearest(b * least[g]), 0, steps); }
+        }
+        { uint8_t *at = to + (fmt == DSM__FMT_Q2_K ? 80 : 0); dsm__fmt_put_half(at, d); dsm__fmt_put_half(at + 2, dmin); d = dsm__fmt_half(at); dmin = dsm__fmt_half(at + 2); }
+        for (int g = 0; g < groups; g++) { /* and the weights once more, under the scales as they were rounded */
+            const float a = d * (float)s[g], b = dmin * (float)m[g];
+            if (a != 0) for (int i = width * g; i < width * (g + 1); i++) q[i] = (uint8_t)dsm__fmt_clamp(dsm__fmt_nearest((x[i] + b) / a), 0, most);
+        }
+        if (fmt == DSM__FMT_Q2_K) {
+            for (int g = 0; g < 16; g++) to[g] = (uint8_t)(s[g] | m[g] << 4);
+            for (int i = 0; i < 64; i++) { const uint8_t *p = q + i / 32 * 128 + i % 32; to[16 + i] = (uint8_t)(p[0] | p[32] << 2 | p[64] << 4 | p[96] << 6); }
+            return;
+        }
+        for (int g = 0; g < 4; g++) { to[4 + g] = (uint8_t)(s[g] | s[g + 4] >> 4 << 6); to[8 + g] = (uint8_t)(m[g] | m[g + 4] >> 4 << 6); to[12 + g] = (uint8_t)((s[g + 4] & 15) | (m[g + 4] & 15) << 4); }
+        for (int i = 0; i < 128; i++) { const uint8_t *p = q + i / 32 * 64 + i % 32; to[(fmt == DSM__FMT_Q4_K ? 16 : 48) + i] = (uint8_t)((p[0] & 15) | (p[32] & 15) << 4); }
+        if (fmt == DSM__FMT_Q5_K) for (int i = 0; i < 256; i++) to[16 + i % 32] = (uint8_t)(to[16 + i % 32] | q[i] >> 4 << i / 32);
+        return;
+    }
+    top = dsm__fmt_extreme(scales, groups);
+    if (fmt == DSM__FMT_IQ4_XS) {
+        const float inverse = dsm__fmt_inverse(d = -top / 32); unsigned high = 0;
+        dsm__fmt_put_half(to, d);
+        for (int g = 0; g < 8; g++) {
+            const int l = dsm__fmt_clamp(dsm__fmt_nearest(inverse * scales[g]), -32, 31); const float a = dsm__fmt_inverse(d * (float)l);
+            for (int i = 32 * g; i < 32 * g + 32; i++) q[i] = (uint8_t)dsm__fmt_nearest_iq4(a * x[i]);
+            to[4 + g / 2] = (uint8_t)(to[4 + g / 2] | ((l + 32) & 15) << g % 2 * 4); high |= (unsigned)(l + 32) >> 4 << 2 * g; dsm__fmt_nibbles(q + 32 * g, to + 8 + 16 * g);
+        }
+        to[2] = (uint8_t)(high & 255); to[3] = (uint8_t)(high >> 8); return;
+    }
+    if (fmt == DSM__FMT_Q6_K) {
+        const float inverse = -128.f / top;
+        if (fabsf(top) < DSM__FMT_EPS) return;
+        dsm__fmt_put_half(to + 208, 1 / inverse); d = dsm__fmt_half(to + 208);
+        for (int g = 0; g < 16; g++) {
+            const int l = dsm__fmt_clamp(dsm__fmt_nearest(inverse * scales[g]), -128, 127); const float a = d * (float)l;
+            to[192 + g] = (uint8_t)l;
+            if (a != 0) for (int i = 16 * g; i < 16 * g + 16; i++) q[i] = (uint8_t)(dsm__fmt_clamp(dsm__fmt_nearest(x[i] / a), -32, 31) + 32);
+        }
+        for (int i = 0; i < 64; i++) {
+            const uint8_t *p = q + i / 32 * 128 + i % 32; uint8_t *low = to + i / 32 * 64 + i % 32;
+            low[0] = (uint8_t)((p[0] & 15) | (p[64] & 15) << 4); low[32] = (uint8_t)((p[32] & 15) | (p[96] & 15) << 4);
+            to[128 + i] = (uint8_t)(p[0] >> 4 | p[32] >> 4 << 2 | p[64] >> 4 << 4 | p[96] >> 4 << 6);
+        }
+        return;
+    }
+    if (importance) { d = dsm__fmt_symmetric(16, 32, scales, sums, s); } /* Q3_K */
+    else {
+        const float inverse = top != 0 ? -32.f / top : 0;
+        d = dsm__fmt_inverse(inverse);
+        for (int g = 0; g < 16; g++) s[g] = (uint8_t)(dsm__fmt_clamp(dsm__fmt_nearest(inverse * scales[g]), -32, 31) + 32);
+    }
+    dsm__fmt_put_half(to + 108, d); d = dsm__fmt_half(to + 108);
+    if (top == 0 && !importance) memset(s, 0, sizeof s);
+    for (int g = 0; g < 16; g++) {
+        const float a = d * (float)(s[g] - 32);
+        to[96 + g % 8] = (uint8_t)(to[96 + g % 8] | (s[g] & 15) << g / 8 * 4); to[104 + g % 4] = (uint8_t)(to[104 + g % 4] | s[g] >> 4 << 2 * (g / 4));
+        if (a != 0) for (int i = 16 * g; i < 16 * g + 16; i++) q[i] = (uint8_t)(dsm__fmt_clamp(dsm__fmt_nearest(x[i] / a), -4, 3) + 4);
+    }
+    for (int i = 0; i < 256; i++) if (q[i] > 3) { to[i % 32] = (uint8_t)(to[i % 32] | 1 << i / 32); q[i] = (uint8_t)(q[i] - 4); }
+    for (int i = 0; i < 64; i++) { const uint8_t *p = q + i / 32 * 128 + i % 32; to[32 + i] = (uint8_t)(p[0] | p[32] << 2 | p[64] << 4 | p[96] << 6); }
+}
+/* A row of n weights, n a multiple of the unit. importance: one factor for the squared error of each weight, or NULL. 1: done; -1: a number is not
+   finite (or an importance negative), nothing is written; every format of the list has a writer. */
+DSM__FN int dsm__fmt_quantize(int fmt, const float *from, const float *importance, uint8_t *to, size_t n) {
+    const size_t unit = (size_t)dsm__fmts[fmt].unit, bytes = (size_t)dsm__fmts[fmt].bytes; float spread = 0; uint8_t q[32] = { 0 };
+    switch (fmt) {
+    case DSM__FMT_F32: memcpy(to, from, 4 * n); return 1;
+    case DSM__FMT_F16: for (size_t i = 0; i < n; i++) dsm__fmt_put_half(to + 2 * i, from[i]); return 1;
+    case DSM__FMT_BF16:
+        for (size_t i = 0; i < n; i++) {
+            const uint32_t u = dsm__num_as_bits(from[i]); const uint16_t h = (uint16_t)((u & 0x7fffffffu) > 0x7f800000u ? u >> 16 | 64 : (u + 0x7fffu + (u >> 16 & 1)) >> 16);
+            memcpy(to + 2 * i, &h, 2);
+        }
+        return 1;
+    default: break;
+    }
+    for (size_t i = 0; i < n; i++) if (!dsm__num_finite(from[i]) || (importance && !(dsm__num_finite(importance[i]) && importance[i] >= 0))) return -1;
+    if (importance) spread = dsm__fmt_squares(from, n) / (float)n;
+    for (; n >= unit; n -= unit, from += unit, to += bytes) {
+        if (unit == 256) dsm__fmt_write256(fmt, from, importance, to);
+        else dsm__fmt_write32(fmt, from, importance, fmt == DSM__FMT_IQ4_NL && importance ? dsm__fmt_squares(from, 32) * (2.f / 32) : spread, q, to);
+        if (importance) importance += unit;
+    }
+    return 1;
+}
+
 // >>cpu
 /* What this processor can do, asked once. A bit stands for all that a level of kern needs, and on x86 also for the system keeping those registers (XGETBV).
    Test: tests/kernels.c */
@@ -881,11 +1259,75 @@ typedef void dsm__k_matvec(const uint8_t *w, size_t stride, int len, const dsm__
 typedef void dsm__k_unpack(const uint8_t *w, size_t stride, int len, dsm__k_scratch to);
 typedef void dsm__k_tile(dsm__k_scratch w, const dsm__x64 *x, long ldx, int tokens, float *y, long ldy, int add, int len, dsm__k_fetch *pf, int from);
 
+/* ---- floats: what is not a quantised product. The definitions, which every pass meets bit for bit:
+
+     product of rows     stripe l: fma(w[k], x[k], .) over k = l, l + 16, ..; then the tree: a[l] += a[l+8] (l < 8), a[l] += a[l+4], a[l] += a[l+2], a[0] + a[1]
+     down the columns    the same over the rows p instead of k
+     rmsnorm             ss as the product of x with itself; r = 1 / sqrtf(ss / n + eps); y = (x * r) * w
+     swiglu              (g / (1 + exp(-g))) * u;  sigmoid: 1 / (1 + exp(-x));  exp is dsm__num_exp
+     rope                u' = fma(u, cos, -(w * sin)); w' = fma(u, sin, w * cos)
+     softmax             the true maximum, exp(s - maximum), the sum of those in stripes and the tree
+     score               one chain fma(k, q, .) over the dimensions; then * scale.   value: one chain fma(v, p, .) over the tokens
+     score over q8_0     int8 queries: per block of 64  acc = fma((float)S * row's scale, query's scale, acc); float queries: the chain over q * scale
+
+   The shapes of attention are one small matrix product, `core`: out[row][16 lanes] += sum over i of w[row][i] * a[i][lane]. Scores of a group: a = a block of
+   keys, w = queries. Values: a = rows of the cache, w = probabilities. Scores of MLA: a = queries (lanes are heads), w = rows of the cache.
+
+   The caches (snapshots freeze this; room kv writes it). 16(n): n rounded up to 16; what is added is zero, or was once.
+     keys of one KV head      blocks of 16 tokens   f16, f32: [dim][16 tokens]             q8_0: [16(dim)/4][16 tokens][4] int8, then [dim/64][16 tokens] f32 scales
+     values of one KV head    rows                  f16, f32: [16(dim)]                    q8_0: [16(dim)] int8, [dim/64] f32
+     MLA                      rows                  f16, f32: [16(latent)][16(rope)]       q8_0: [16(latent)] int8, [latent/64] f32, [16(rope)] f16
+   NaN in, NaN out (of any payload); nothing is indexed by a float. Test: tests/floats.c ---- */
+enum { DSM__K_F32 = 0, DSM__K_F16 = 1, DSM__K_BF16 = 2 };                              /* types of rows that kernels read as they are */
+enum { DSM__K_SCORE_F16 = 0, DSM__K_SCORE_F32 = 1, DSM__K_SCORE_Q8 = 2, DSM__K_SCORE_Q8_INT8 = 3 }; /* dsm_kv, and q8_0 with rounded queries */
+enum { DSM__K_SLAB = 272, DSM__K_ROW_BLOCK = 48, DSM__K_TURN = 24, DSM__K_LANES = 128 };
+#define dsm__k_16(n) (((n) + 15) / 16 * 16)
+#define dsm__k_64s(n) (((n) + 63) / 64)
+DSM__FN size_t dsm__k_key_block_bytes(int kv, int dims) { /* of 16 tokens of one KV head */
+    return kv == DSM_KV_Q8_0 ? (size_t)dsm__k_16(dims) * 16 + (size_t)dsm__k_64s(dims) * 64 : (size_t)dims * (kv == DSM_KV_F32 ? 64u : 32u); }
+DSM__FN size_t dsm__k_value_row_bytes(int kv, int dims) {
+    return kv == DSM_KV_Q8_0 ? (size_t)dsm__k_16(dims) + (size_t)dsm__k_64s(dims) * 4 : (size_t)dsm__k_16(dims) * (kv == DSM_KV_F32 ? 4u : 2u); }
+DSM__FN size_t dsm__k_latent_row_bytes(int kv, int latent, int rope) {
+    return dsm__k_value_row_bytes(kv, latent) + (size_t)dsm__k_16(rope) * (kv == DSM_KV_F32 ? 4u : 2u); }
+/* X(result, name, arguments): the functions of a pass. Pointers may be unaligned where they are bytes. */
+/* The queries of MLA for a q8_0 cache: rounded, by four, and turned so that lanes are queries. */
+typedef struct dsm__k_turned {
+    int8_t *q;      /* [16(latent)/4][lanes][4] */
+    float *dx;      /* [latent/64][lanes] */
+    int32_t *from;  /* [latent/64][lanes] start values where cached bytes are biased */
+    float *rope;    /* [rope][lanes] */
+} dsm__k_turned;
+DSM__FN dsm__k_turned dsm__k_turned_at(void *memory, int latent, int lanes) {
+    dsm__k_turned k; const size_t n = (size_t)lanes; k.q = (int8_t *)memory; k.dx = (float *)(void *)(k.q + (size_t)dsm__k_16(latent) * n);
+    k.from = (int32_t *)(void *)(k.dx + (size_t)dsm__k_64s(latent) * n); k.rope = (float *)(void *)(k.from + (size_t)dsm__k_64s(latent) * n); return k; }
+#define DSM__K_FLOATS(X) \
+    X(void, mul_rows, (int type, const uint8_t *w, size_t stride, int len, const float *x, long ldx, int n_tokens, float *y, long ldy, int r0, int r1)) \
+    X(void, mul_down, (int type, const uint8_t *w, size_t stride, int n_rows, const float *x, long ldx, int n_tokens, float *y, long ldy, int n)) \
+    X(void, rmsnorm, (const float *x, const float *w, int n, float eps, float *y)) \
+    X(void, swiglu, (const float *gate, const float *up, int n, float *y)) \
+    X(void, sigmoid, (float *x, int n)) \
+    X(void, exps, (float *x, int n)) \
+    X(float, softmax, (float *s, int n)) \
+    X(void, add, (float *y, const float *x, int n)) \
+    X(void, axpy, (float *y, float a, const float *x, int n)) \
+    X(void, times, (float *x, float by, int n)) \
+    X(void, rope, (float *x, int n_rot, int neox, const float *cos_sin)) \
+    X(int, all_finite, (const float *x, int n)) \
+    X(float, absmax, (const float *x, int n)) \
+    X(void, to_half, (const float *x, int n, uint8_t *to)) \
+    X(void, to_float, (int type, const uint8_t *from, int n, float *to)) \
+    X(void, gqa_scores, (int kv, const uint8_t *keys, int dims, int t0, int t1, const float *q, long ldq, int n, float scale, float *s, long lds)) \
+    X(void, mla_scores, (int kv, const uint8_t *rows, int latent, int rope, int t0, int t1, const float *q, int lanes, int n, float scale, float *s, long lds)) \
+    X(void, values, (int kv, const uint8_t *rows, size_t stride, int dims, int t0, int t1, const float *p, long ldp, int n, float *o, long ldo, int d0, int d1))
+#define DSM__K_INT_SCORES(X) /* with byte products: every pass has its own */ \
+    X(void, gqa_scores8, (const uint8_t *keys, int dims, int t0, int t1, const dsm__x64 *q, long ldq, int n, float scale, float *s, long lds)) \
+    X(void, mla_scores8, (const uint8_t *rows, int latent, int rope, int t0, int t1, const void *q, int lanes, int n, float scale, float *s, long lds))
+
 /* The functions of a level that are not products of formats: X(result, name, arguments). Lanes are independent or the order is the contract's stripes, so
    every level gives the same bits. */
 #define DSM__K_FUNCTIONS(X) \
     X(int, quantize, (const float *x, int len, dsm__x64 *out)) /* 0: NaN or infinity */ \
-    /* float half: add here */
+    DSM__K_FLOATS(X)
 typedef struct dsm__kernels {
     const char *isa;
     int rows, tokens, tile_rows, tile_tokens;           /* of a mat-vec panel; of a tile */
@@ -893,6 +1335,7 @@ typedef struct dsm__kernels {
     struct { dsm__k_matvec *matvec; dsm__k_unpack *unpack; dsm__k_tile *tile; int from; } f[DSM__FMT_COUNT]; /* matvec may be NULL; from: where start values are */
 #define DSM__X(result, name, arguments) result (*name) arguments;
     DSM__K_FUNCTIONS(DSM__X)
+    DSM__K_INT_SCORES(DSM__X)
 #undef DSM__X
 } dsm__kernels;
 
@@ -1569,8 +2012,532 @@ OUT int K(quantize)(const float *x, int len, dsm__x64 *o) {
         for (int i = 0; i < 2; i++) {
             const int t = s[2 * i] + s[2 * i + 1]; o->sum[i] = (float)t; o->from8[i] = DSM__MAGIC - 8 * t; o->from128[i] = DSM__MAGIC - 128 * t; } }
     return 1; }
-/* (the float half goes here) */
 #endif
+
+/* ================================================ the float half of the room ================================================ */
+#define DSM__NV (16 / ROWS)   /* vectors of 16 lanes */
+#if DSM__BITS == 0
+FN Ints K(iset)(int32_t a) { return (Ints)a; }
+FN Ints K(ild)(const uint8_t *p) { Ints a; memcpy(&a, p, 4); return a; }
+FN Ints K(dot)(Ints c, Ints a, const uint8_t *w, const int rows) { /* c += four products of a lane; rows: it is w that is biased where there is a bias */
+    (void)rows; for (int j = 0; j < 4; j++) c += (Ints)((int)(int8_t)(a >> 8 * j & 255) * (int)*((const int8_t *)w + j));
+    return c; }
+FN void K(turn)(const float *from, long ldf, float scale, float *to, long ldt) { /* 4 x 4, transposed and scaled */
+    for (int i = 0; i < 4; i++) for (int j = 0; j < 4; j++) to[j * ldt + i] = from[i * ldf + j] * scale; }
+#elif DSM__BITS >= 256
+FN Ints K(iset)(int32_t a) { return DSM__MM(set1_epi32)(a); }
+FN Ints K(ild)(const uint8_t *p) { return DSM__SI(loadu)((const Ints *)(const void *)p); }
+#if DSM__DOT
+FN Ints K(dot)(Ints c, Ints a, const uint8_t *w, const int rows) {
+    return rows ? DSM__DOT4(c, K(set4)(w), a) : DSM__DOT4(c, DSM__SI(xor)(a, DSM__MM(set1_epi32)((int)0x80808080u)), K(set4)(w)); }
+#else
+FN Ints K(dot)(Ints c, Ints a, const uint8_t *w, const int rows) { (void)rows;
+    return DSM__MM(add_epi32)(c, DSM__MM(madd_epi16)(DSM__MM(maddubs_epi16)(DSM__MM(abs_epi8)(a), DSM__MM(sign_epi8)(K(set4)(w), a)), DSM__MM(set1_epi16)(1))); }
+#endif
+FN void K(turn)(const float *from, long ldf, float scale, float *to, long ldt) {
+    const __m128 m = _mm_set1_ps(scale);
+    __m128 a = _mm_mul_ps(_mm_loadu_ps(from), m), b = _mm_mul_ps(_mm_loadu_ps(from + ldf), m), c = _mm_mul_ps(_mm_loadu_ps(from + 2 * ldf), m);
+    __m128 d = _mm_mul_ps(_mm_loadu_ps(from + 3 * ldf), m), e = _mm_unpacklo_ps(a, b), f = _mm_unpackhi_ps(a, b), g = _mm_unpacklo_ps(c, d), h = _mm_unpackhi_ps(c, d);
+    _mm_storeu_ps(to, _mm_movelh_ps(e, g)); _mm_storeu_ps(to + ldt, _mm_movehl_ps(g, e));
+    _mm_storeu_ps(to + 2 * ldt, _mm_movelh_ps(f, h)); _mm_storeu_ps(to + 3 * ldt, _mm_movehl_ps(h, f)); }
+#else
+FN Ints K(iset)(int32_t a) { return vdupq_n_u32((uint32_t)a); }
+FN Ints K(ild)(const uint8_t *p) { return vreinterpretq_u32_u8(vld1q_u8(p)); }
+FN Ints K(dot)(Ints c, Ints a, const uint8_t *w, const int rows) {
+    uint32_t u; (void)rows; memcpy(&u, w, 4);
+    {
+        const int8x16_t v = vreinterpretq_s8_u32(a), x = vreinterpretq_s8_u32(vdupq_n_u32(u));
+#if DSM__DOT
+        return vreinterpretq_u32_s32(vdotq_s32(vreinterpretq_s32_u32(c), v, x));
+#else /* two products fit 16 bits: 2 * 127 * 127 */
+        return vreinterpretq_u32_s32(vpadalq_s16(vreinterpretq_s32_u32(c), vpaddq_s16(vmull_s8(vget_low_s8(v), vget_low_s8(x)), vmull_high_s8(v, x))));
+#endif
+    } }
+FN void K(turn)(const float *from, long ldf, float scale, float *to, long ldt) {
+    float32x4_t a = vmulq_n_f32(vld1q_f32(from), scale), b = vmulq_n_f32(vld1q_f32(from + ldf), scale), c = vmulq_n_f32(vld1q_f32(from + 2 * ldf), scale);
+    float32x4_t d = vmulq_n_f32(vld1q_f32(from + 3 * ldf), scale), e = vtrn1q_f32(a, b), f = vtrn2q_f32(a, b), g = vtrn1q_f32(c, d), h = vtrn2q_f32(c, d);
+#define PAIR(i, x, y) vreinterpretq_f32_f64(vtrn##i##q_f64(vreinterpretq_f64_f32(x), vreinterpretq_f64_f32(y)))
+    vst1q_f32(to, PAIR(1, e, g)); vst1q_f32(to + ldt, PAIR(1, f, h)); vst1q_f32(to + 2 * ldt, PAIR(2, e, g)); vst1q_f32(to + 3 * ldt, PAIR(2, f, h));
+#undef PAIR
+}
+#endif
+/* n tokens x n_lanes of a tile, to s[lane][token] */
+FN void K(turned)(const float *from, long ldf, int n, int n_lanes, float scale, float *s, long lds) {
+    const int nn = n / 4 * 4, ll = n_lanes / 4 * 4;
+    for (int l = 0; l < ll; l += 4) for (int i = 0; i < nn; i += 4) K(turn)(from + i * ldf + l, ldf, scale, s + l * lds + i, lds);
+    for (int l = 0; l < n_lanes; l++) for (int i = l < ll ? nn : 0; i < n; i++) s[l * lds + i] = from[i * ldf + l] * scale; }
+
+#if DSM__FLOATS_HERE /* ------------------------- passes that have floats of their own ------------------------- */
+#if DSM__BITS == 0
+#define DSM__DOT_ROWS 1       /* products: rows x tokens at once; tokens of a single row */
+#define DSM__DOT_TOKENS 1
+#define DSM__DOT_SINGLE 1
+#define DSM__COLUMNS 1        /* vectors */
+#define DSM__UNITS 1          /* core: units of 16 lanes */
+#define DSM__GROUP 1          /* most rows */
+#define DSM__PIN(v) (void)0
+FN Reals K(fh)(const uint8_t *p) { return dsm__num_half(dsm__load16(p)); }
+FN Reals K(fb)(const uint8_t *p) { return dsm__num_bf16(dsm__load16(p)); }
+FN Reals K(f8)(const uint8_t *p) { return (float)*(const int8_t *)p; }
+FN Reals K(byte4)(const uint8_t *p, const int j) { return (float)*((const int8_t *)p + j); } /* byte j of every lane's four */
+FN void K(sth)(uint8_t *p, Reals a) { uint16_t h = dsm__num_to_half_saturating(a); memcpy(p, &h, 2); }
+FN Reals K(fmax)(Reals a, Reals b) { return a > b ? a : b; }
+FN Reals K(vexp)(Reals x) { return dsm__num_exp(x); }
+FN float K(stripes)(const Reals *a) {
+    float b[8]; for (int i = 0; i < 8; i++) b[i] = a[i] + a[i + 8];
+    for (int i = 0; i < 4; i++) b[i] = b[i] + b[i + 4];
+    for (int i = 0; i < 2; i++) b[i] = b[i] + b[i + 2];
+    return b[0] + b[1]; }
+#elif DSM__BITS >= 256
+FN float K(stripes8)(__m256 b) {
+    __m128 c = _mm_add_ps(_mm256_castps256_ps128(b), _mm256_extractf128_ps(b, 1)), d = _mm_add_ps(c, _mm_movehl_ps(c, c));
+    return _mm_cvtss_f32(_mm_add_ss(d, _mm_movehdup_ps(d))); }
+#if DSM__BITS == 512
+#define DSM__S32 __v16si
+#define DSM__DOT_ROWS 4
+#define DSM__DOT_TOKENS 4
+#define DSM__DOT_SINGLE 8
+#define DSM__COLUMNS 2
+#define DSM__UNITS 4
+#define DSM__GROUP 6
+#define DSM__HALF(p) _mm256_loadu_si256((const __m256i *)(const void *)(p))
+#define DSM__PIN(v) __asm__("" : "+v"(v)) /* or the broadcast is repeated in each of its products */
+FN void K(sth1)(uint8_t *p, Reals a) { _mm256_storeu_si256((__m256i *)(void *)p, _mm512_cvtps_ph(a, 0)); }
+FN Reals K(f8)(const uint8_t *p) { return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(const void *)p))); }
+FN Reals K(valid)(Reals v, Reals x) { /* v; 0 where x is below the least; x where it is NaN */
+    v = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, K(fset)(DSM__EXP_MIN), _CMP_GE_OQ), v);
+    return _mm512_mask_mov_ps(v, _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), x); }
+FN float K(stripes)(const Reals *a) {
+    return K(stripes8)(_mm256_add_ps(_mm512_castps512_ps256(a[0]), _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(a[0]), 1)))); }
+#else
+#define DSM__S32 __v8si
+#define DSM__DOT_ROWS 2
+#define DSM__DOT_TOKENS 2
+#define DSM__DOT_SINGLE 4
+#define DSM__COLUMNS 1
+#define DSM__UNITS 1
+#define DSM__GROUP 6
+#define DSM__HALF(p) _mm_loadu_si128((const __m128i *)(const void *)(p))
+#define DSM__PIN(v) (void)0
+FN void K(sth1)(uint8_t *p, Reals a) { _mm_storeu_si128((__m128i *)(void *)p, _mm256_cvtps_ph(a, 0)); }
+FN Reals K(f8)(const uint8_t *p) { return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)p))); }
+FN Reals K(valid)(Reals v, Reals x) {
+    return _mm256_or_ps(_mm256_and_ps(v, _mm256_cmp_ps(x, K(fset)(DSM__EXP_MIN), _CMP_GE_OQ)), _mm256_and_ps(x, _mm256_cmp_ps(x, x, _CMP_UNORD_Q))); }
+FN float K(stripes)(const Reals *a) { return K(stripes8)(_mm256_add_ps(a[0], a[1])); }
+#endif
+FN Reals K(fh)(const uint8_t *p) { return DSM__MM(cvtph_ps)(DSM__HALF(p)); }
+FN Reals K(fb)(const uint8_t *p) { return DSM__REALS((Ints)((DSM__U32)DSM__MM(cvtepu16_epi32)(DSM__HALF(p)) << 16)); }
+FN Reals K(byte4)(const uint8_t *p, const int j) { return DSM__MM(cvtepi32_ps)((Ints)((DSM__S32)((DSM__U32)K(ild)(p) << (24 - 8 * j)) >> 24)); }
+FN void K(sth)(uint8_t *p, Reals a) { K(sth1)(p, DSM__MM(min_ps)(K(fset)(65504.f), DSM__MM(max_ps)(K(fset)(-65504.f), a))); } /* second operands: NaN stays */
+FN Reals K(fmax)(Reals a, Reals b) { return DSM__MM(max_ps)(a, b); }
+FN Reals K(fless)(Reals a, Reals b) { return DSM__MM(min_ps)(a, b); }
+FN Reals K(raise)(Reals p, Reals k) { /* p * 2^k, k as its shifted bits have it */
+    return DSM__REALS((Ints)((DSM__U32)DSM__SI(castps)(p) + ((DSM__U32)DSM__SI(castps)(k) << 23))); }
+#else
+#define DSM__DOT_ROWS 2
+#define DSM__DOT_TOKENS 2
+#define DSM__DOT_SINGLE 4
+#define DSM__COLUMNS 2
+#define DSM__UNITS 1
+#define DSM__GROUP 4
+#define DSM__PIN(v) (void)0
+FN Reals K(fh)(const uint8_t *p) { return vcvt_f32_f16(vreinterpret_f16_u8(vld1_u8(p))); }
+FN Reals K(fb)(const uint8_t *p) { return vreinterpretq_f32_u32(vshll_n_u16(vreinterpret_u16_u8(vld1_u8(p)), 16)); }
+FN Reals K(f8)(const uint8_t *p) { uint32_t u; memcpy(&u, p, 4); return vcvtq_f32_s32(vmovl_s16(vget_low_s16(vmovl_s8(vcreate_s8(u))))); }
+FN Reals K(byte4)(const uint8_t *p, const int j) { return vcvtq_f32_s32((vreinterpretq_s32_u32(K(ild)(p)) << (24 - 8 * j)) >> 24); }
+FN void K(sth)(uint8_t *p, Reals a) { vst1_u8(p, vreinterpret_u8_f16(vcvt_f16_f32(vminq_f32(vmaxq_f32(a, vdupq_n_f32(-65504.f)), vdupq_n_f32(65504.f))))); }
+FN Reals K(fma_lane)(Reals a, Reals b, const int j, Reals c) { /* a * b[j] + c */
+    switch (j) { case 0: return vfmaq_laneq_f32(c, a, b, 0); case 1: return vfmaq_laneq_f32(c, a, b, 1); case 2: return vfmaq_laneq_f32(c, a, b, 2);
+    default: return vfmaq_laneq_f32(c, a, b, 3); } }
+FN Reals K(fmax)(Reals a, Reals b) { return vmaxq_f32(a, b); }
+FN Reals K(fless)(Reals a, Reals b) { return vminq_f32(a, b); }
+FN Reals K(raise)(Reals p, Reals k) { return vreinterpretq_f32_u32(vreinterpretq_u32_f32(p) + (vreinterpretq_u32_f32(k) << 23)); }
+FN Reals K(valid)(Reals v, Reals x) {
+    v = vreinterpretq_f32_u32(vreinterpretq_u32_f32(v) & vcgeq_f32(x, vdupq_n_f32(DSM__EXP_MIN)));
+    return vbslq_f32(vceqq_f32(x, x), v, x); }
+FN float K(stripes)(const Reals *a) {
+    const Reals c = (a[0] + a[2]) + (a[1] + a[3]); const float32x2_t d = vget_low_f32(c) + vget_high_f32(c);
+    return vget_lane_f32(d, 0) + vget_lane_f32(d, 1); }
+#endif
+#if DSM__BITS
+FN Reals K(vexp)(Reals x) { /* dsm__num_exp, step by step */
+    const Reals y = K(fless)(K(fset)(DSM__EXP_MAX), x), shifted = K(fma)(y, K(fset)(DSM__EXP_LOG2E), K(fset)(DSM__EXP_SHIFT)), k = shifted - K(fset)(DSM__EXP_SHIFT);
+    const Reals r = K(fma)(k, K(fset)(-DSM__EXP_LO), K(fma)(k, K(fset)(-DSM__EXP_HI), y)); Reals p = K(fset)(dsm__num_exp_poly[0]);
+    UNROLL for (int i = 1; i < 6; i++) p = K(fma)(p, r, K(fset)(dsm__num_exp_poly[i]));
+    p = K(fma)(p, r * r, r) + K(fset)(1);
+    return K(valid)(K(raise)(p, shifted), x); }
+#endif
+#define DSM__SIZE (type == DSM__K_F32 ? 4 : 2)
+FN Reals K(wide)(const uint8_t *p, const int type) {
+    Reals a; if (type == DSM__K_F16) return K(fh)(p);
+    if (type == DSM__K_BF16) return K(fb)(p);
+    memcpy(&a, p, sizeof a); return a; }
+FN float K(single)(const uint8_t *p, const int type) {
+    float a; if (type == DSM__K_F16) return dsm__num_half(dsm__load16(p));
+    if (type == DSM__K_BF16) return dsm__num_bf16(dsm__load16(p));
+    memcpy(&a, p, 4); return a; }
+
+/* ---------------------------------------------------------- products of rows ---------------------------------------------------------- */
+FN void K(dots)(const uint8_t *w, size_t stride, int len, const float *x, long ldx, float *y, long ldy, const int type, const int rows, const int tokens) {
+    Reals c[16], a[4], b[8]; const int whole = len & ~15;
+#define ALL UNROLL for (int r = 0; r < rows; r++) UNROLL for (int t = 0; t < tokens; t++)
+#define AT c[(r * tokens + t) * DSM__NV + v]
+    UNROLL for (int i = 0; i < rows * tokens * DSM__NV; i++) c[i] = K(fset)(0);
+    for (int k = 0; k < whole; k += 16) {
+        const uint8_t *p = w + k * DSM__SIZE;
+        UNROLL for (int r = 0; r < rows; r++) if (DSM__AHEAD && tokens == 1 && (DSM__SIZE == 4 || !(k & 16))) DSM__PREFETCH(p + (size_t)(r + rows) * stride);
+        UNROLL for (int v = 0; v < DSM__NV; v++) {
+            UNROLL for (int r = 0; r < rows; r++) a[r] = K(wide)(p + (size_t)r * stride + v * ROWS * DSM__SIZE, type);
+            UNROLL for (int t = 0; t < tokens; t++) b[t] = K(fld)(x + t * ldx + k + v * ROWS);
+            ALL AT = K(fma)(a[r], b[t], AT); } }
+    ALL {
+        const uint8_t *p = w + (size_t)r * stride + whole * DSM__SIZE; float s[16];
+        if (whole < len) { /* the last stripes get one more */
+            UNROLL for (int v = 0; v < DSM__NV; v++) K(fst)(s + v * ROWS, AT);
+            for (int k = 0; k < len - whole; k++) s[k] = fmaf(K(single)(p + k * DSM__SIZE, type), x[t * ldx + whole + k], s[k]);
+            UNROLL for (int v = 0; v < DSM__NV; v++) AT = K(fld)(s + v * ROWS); }
+        y[t * ldy + r] = K(stripes)(c + (r * tokens + t) * DSM__NV); }
+#undef AT
+#undef ALL
+}
+FN void K(rows)(const uint8_t *w, size_t stride, int len, const float *x, long ldx, int n, float *y, long ldy, int r0, int r1, const int type) {
+    int r = r0, t;
+#if DSM__BITS
+    for (; r + 4 <= r1; r += 4) {
+        const uint8_t *p = w + (size_t)r * stride;
+        for (t = 0; t + DSM__DOT_TOKENS <= n && n > 1; t += DSM__DOT_TOKENS) for (int i = 0; i < 4; i += DSM__DOT_ROWS)
+            K(dots)(p + (size_t)i * stride, stride, len, x + t * ldx, ldx, y + t * ldy + r + i, ldy, type, DSM__DOT_ROWS, DSM__DOT_TOKENS);
+        for (; t < n; t++) K(dots)(p, stride, len, x + t * ldx, ldx, y + t * ldy + r, ldy, type, 4, 1); }
+#endif
+    for (; r < r1; r++) {
+        const uint8_t *p = w + (size_t)r * stride;
+        for (t = 0; t + DSM__DOT_SINGLE <= n && DSM__DOT_SINGLE > 1; t += DSM__DOT_SINGLE)
+            K(dots)(p, stride, len, x + t * ldx, ldx, y + t * ldy + r, ldy, type, 1, DSM__DOT_SINGLE);
+        for (; t < n; t++) K(dots)(p, stride, len, x + t * ldx, ldx, y + t * ldy + r, ldy, type, 1, 1); } }
+OUT void K(mul_rows)(int type, const uint8_t *w, size_t stride, int len, const float *x, long ldx, int n, float *y, long ldy, int r0, int r1) {
+    int block = len > 0 ? 98304 / len / 8 * 8 : n, m; /* tokens whose activations stay in L2 */
+    for (block = block < 8 || r1 - r0 < 2 ? 8 : block; n > 0; n -= m, x += m * ldx, y += m * ldy) {
+        m = n < block ? n : block;
+        switch (type) {
+        case DSM__K_F32: K(rows)(w, stride, len, x, ldx, m, y, ldy, r0, r1, DSM__K_F32); break;
+        case DSM__K_F16: K(rows)(w, stride, len, x, ldx, m, y, ldy, r0, r1, DSM__K_F16); break;
+        default: K(rows)(w, stride, len, x, ldx, m, y, ldy, r0, r1, DSM__K_BF16); } } }
+/* y[c] = sum over p of w[p][c] * x[p]: lanes are columns. Stripes l and l + 8 are kept for four l at a time, and meet at once, as the tree has it. */
+FN void K(down)(const uint8_t *w, size_t stride, int n_rows, const float *x, float *y, const int type) {
+    Reals s[8][DSM__COLUMNS];
+    UNROLL for (int l = 0; l < 8; l += 4) {
+        Reals c[8][DSM__COLUMNS]; const uint8_t *q = w + (size_t)l * stride;
+        UNROLL for (int i = 0; i < 8; i++) UNROLL for (int v = 0; v < DSM__COLUMNS; v++) c[i][v] = K(fset)(0);
+        for (int p = l; p < n_rows; p += 16, q += 16 * stride)
+            UNROLL for (int i = 0; i < 8; i++) {
+                const int at = i < 4 ? i : i + 4;
+                if (p + at < n_rows) {
+                    Reals b = K(fset)(x[p + at]);
+                    if (!l) DSM__PREFETCH(q + (size_t)at * stride + 64);
+                    UNROLL for (int v = 0; v < DSM__COLUMNS; v++)
+                        c[i][v] = K(fma)(K(wide)(q + (size_t)at * stride + v * ROWS * DSM__SIZE, type), b, c[i][v]); } }
+        UNROLL for (int i = 0; i < 4; i++) UNROLL for (int v = 0; v < DSM__COLUMNS; v++) s[l + i][v] = c[i][v] + c[i + 4][v]; }
+    UNROLL for (int h = 4; h; h /= 2) UNROLL for (int i = 0; i < h; i++) UNROLL for (int v = 0; v < DSM__COLUMNS; v++) s[i][v] = s[i][v] + s[i + h][v];
+    UNROLL for (int v = 0; v < DSM__COLUMNS; v++) K(fst)(y + v * ROWS, s[0][v]); }
+FN void K(downs)(const uint8_t *w, size_t stride, int n_rows, const float *x, long ldx, int n_tokens, float *y, long ldy, int n, const int type) {
+    int c = 0;
+    for (; c + DSM__COLUMNS * ROWS <= n; c += DSM__COLUMNS * ROWS)
+        for (int t = 0; t < n_tokens; t++) K(down)(w + c * DSM__SIZE, stride, n_rows, x + t * ldx, y + t * ldy + c, type);
+    for (; c < n; c++) for (int t = 0; t < n_tokens; t++) { /* the last ones one by one */
+        float s[16]; const float *z = x + t * ldx;
+        for (int l = 0; l < 16; l++) s[l] = 0;
+        for (int p = 0; p < n_rows; p++) s[p % 16] = fmaf(K(single)(w + (size_t)p * stride + c * DSM__SIZE, type), z[p], s[p % 16]);
+        for (int h = 8; h; h /= 2) for (int l = 0; l < h; l++) s[l] = s[l] + s[l + h];
+        y[t * ldy + c] = s[0]; } }
+OUT void K(mul_down)(int type, const uint8_t *w, size_t stride, int n_rows, const float *x, long ldx, int n_tokens, float *y, long ldy, int n) {
+    switch (type) {
+    case DSM__K_F32: K(downs)(w, stride, n_rows, x, ldx, n_tokens, y, ldy, n, DSM__K_F32); break;
+    case DSM__K_F16: K(downs)(w, stride, n_rows, x, ldx, n_tokens, y, ldy, n, DSM__K_F16); break;
+    default: K(downs)(w, stride, n_rows, x, ldx, n_tokens, y, ldy, n, DSM__K_BF16); } }
+
+/* ------------------------------------------------- norms, activations, elementwise ------------------------------------------------- */
+/* e for every full vector at x + i; the rest, fewer than ROWS, through a padded copy */
+#define DSM__EACH1(x, n, e) { int i = 0; for (; i + ROWS <= (n); i += ROWS) { const Reals a = K(fld)(x + i); K(fst)(x + i, e); } \
+    if (i < (n)) { float z[16]; K(filled)(z, x + i, (n) - i, 0); { const Reals a = K(fld)(z); K(fst)(z, e); } memcpy(x + i, z, (size_t)((n) - i) * 4); } }
+FN void K(filled)(float *z, const float *x, int n, float a) { for (int i = 0; i < 16; i++) z[i] = a; memcpy(z, x, (size_t)n * 4); }
+FN Reals K(silu)(Reals g, Reals u) { return g / (K(fset)(1) + K(vexp)(-g)) * u; }
+OUT void K(rmsnorm)(const float *x, const float *w, int n, float eps, float *y) {
+    float r; int i = 0;
+    K(dots)((const uint8_t *)(const void *)x, 0, n, x, 0, &r, 0, DSM__K_F32, 1, 1);
+    r = 1.f / sqrtf(r / (float)n + eps);
+    for (; i + ROWS <= n; i += ROWS) K(fst)(y + i, K(fmul)(K(fmul)(K(fld)(x + i), K(fset)(r)), K(fld)(w + i)));
+    for (; i < n; i++) y[i] = x[i] * r * w[i]; }
+OUT void K(swiglu)(const float *gate, const float *up, int n, float *y) {
+    int i = 0; float g[16], u[16];
+    for (; i + ROWS <= n; i += ROWS) K(fst)(y + i, K(silu)(K(fld)(gate + i), K(fld)(up + i)));
+    if (i < n) {
+        K(filled)(g, gate + i, n - i, 0); K(filled)(u, up + i, n - i, 0); K(fst)(g, K(silu)(K(fld)(g), K(fld)(u))); memcpy(y + i, g, (size_t)(n - i) * 4); } }
+OUT void K(sigmoid)(float *x, int n) { DSM__EACH1(x, n, K(fset)(1) / (K(fset)(1) + K(vexp)(-a))) }
+OUT void K(exps)(float *x, int n) { DSM__EACH1(x, n, K(vexp)(a)) }
+OUT void K(times)(float *x, float by, int n) { DSM__EACH1(x, n, K(fmul)(a, K(fset)(by))) }
+OUT void K(add)(float *y, const float *x, int n) {
+    int i = 0; for (; i + ROWS <= n; i += ROWS) K(fst)(y + i, K(fld)(y + i) + K(fld)(x + i));
+    for (; i < n; i++) y[i] = y[i] + x[i]; }
+OUT void K(axpy)(float *y, float a, const float *x, int n) {
+    int i = 0; for (; i + ROWS <= n; i += ROWS) K(fst)(y + i, K(fma)(K(fset)(a), K(fld)(x + i), K(fld)(y + i)));
+    for (; i < n; i++) y[i] = fmaf(a, x[i], y[i]); }
+FN float K(most)(const Reals *m) {
+    float z[16]; UNROLL for (int v = 0; v < DSM__NV; v++) K(fst)(z + v * ROWS, m[v]);
+    for (int i = 1; i < 16; i++) if (z[i] > z[0]) z[0] = z[i];
+    return z[0]; }
+OUT float K(softmax)(float *s, int n) {
+    Reals m[DSM__NV], c[DSM__NV]; float z[16]; int i; const int whole = n & ~15;
+    if (n <= 0) return 0;
+    UNROLL for (int v = 0; v < DSM__NV; v++) { m[v] = K(fset)(s[0]); c[v] = K(fset)(0); }
+    for (i = 0; i < whole; i += 16) UNROLL for (int v = 0; v < DSM__NV; v++) m[v] = K(fmax)(m[v], K(fld)(s + i + v * ROWS));
+    K(filled)(z, s + whole, n - whole, s[0]);
+    UNROLL for (int v = 0; v < DSM__NV; v++) m[v] = K(fmax)(m[v], K(fld)(z + v * ROWS));
+    z[0] = K(most)(m); UNROLL for (int v = 0; v < DSM__NV; v++) m[v] = K(fset)(z[0]);
+    for (i = 0; i < whole; i += 16) UNROLL for (int v = 0; v < DSM__NV; v++) {
+        const Reals e = K(vexp)(K(fld)(s + i + v * ROWS) - m[v]); K(fst)(s + i + v * ROWS, e); c[v] = c[v] + e; }
+    if (i < n) { /* what is padded becomes +0, which changes no sum of theirs */
+        K(filled)(z, s + i, n - i, -3.0e38f);
+        UNROLL for (int v = 0; v < DSM__NV; v++) { const Reals e = K(vexp)(K(fld)(z + v * ROWS) - m[v]); K(fst)(z + v * ROWS, e); }
+        for (int j = n - i; j < 16; j++) z[j] = 0;
+        UNROLL for (int v = 0; v < DSM__NV; v++) c[v] = c[v] + K(fld)(z + v * ROWS);
+        memcpy(s + i, z, (size_t)(n - i) * 4); }
+    return K(stripes)(c); }
+OUT void K(rope)(float *x, int n_rot, int neox, const float *cos_sin) {
+    const int half = n_rot / 2; const float *c = cos_sin, *s = cos_sin + half; int i = 0;
+    if (neox) for (; i + ROWS <= half; i += ROWS) {
+        const Reals u = K(fld)(x + i), w = K(fld)(x + half + i), a = K(fld)(c + i), b = K(fld)(s + i);
+        K(fst)(x + i, K(fma)(u, a, -K(fmul)(w, b))); K(fst)(x + half + i, K(fma)(u, b, K(fmul)(w, a))); }
+    for (; i < half; i++) {
+        float *u = neox ? x + i : x + 2 * i, *w = neox ? x + half + i : u + 1; const float p = *u, q = *w, t = q * s[i], z = q * c[i];
+        *u = fmaf(p, c[i], -t); *w = fmaf(p, s[i], z); } }
+OUT int K(all_finite)(const float *x, int n) { /* x * 0 is 0 or NaN */
+    Reals c[4]; float z[16]; int i = 0; UNROLL for (int v = 0; v < 4; v++) c[v] = K(fset)(0);
+    for (; i + 4 * ROWS <= n; i += 4 * ROWS) UNROLL for (int v = 0; v < 4; v++) c[v] = K(fma)(K(fld)(x + i + v * ROWS), K(fset)(0), c[v]);
+    c[0] = (c[0] + c[1]) + (c[2] + c[3]); K(fst)(z, c[0]);
+    for (int v = 1; v < ROWS; v++) z[0] += z[v];
+    for (; i < n; i++) z[0] += x[i] * 0;
+    return z[0] == 0; }
+OUT float K(absmax)(const float *x, int n) {
+    Reals m[DSM__NV]; float top; int i = 0; UNROLL for (int v = 0; v < DSM__NV; v++) m[v] = K(fset)(0);
+    for (; i + 16 <= n; i += 16) UNROLL for (int v = 0; v < DSM__NV; v++) { const Reals a = K(fld)(x + i + v * ROWS); m[v] = K(fmax)(K(fmax)(m[v], a), -a); }
+    for (top = K(most)(m); i < n; i++) { const float a = x[i] < 0 ? -x[i] : x[i]; if (a > top) top = a; }
+    return top; }
+OUT void K(to_half)(const float *x, int n, uint8_t *to) {
+    int i = 0; for (; i + ROWS <= n; i += ROWS) K(sth)(to + 2 * i, K(fld)(x + i));
+    for (; i < n; i++) { const uint16_t h = dsm__num_to_half_saturating(x[i]); memcpy(to + 2 * i, &h, 2); } }
+FN void K(floats)(const uint8_t *from, int n, float *to, const int type) {
+    int i = 0; for (; i + ROWS <= n; i += ROWS) K(fst)(to + i, K(wide)(from + i * DSM__SIZE, type));
+    for (; i < n; i++) to[i] = K(single)(from + i * DSM__SIZE, type); }
+OUT void K(to_float)(int type, const uint8_t *from, int n, float *to) {
+    if (type == DSM__K_F32) memcpy(to, from, (size_t)n * 4); else if (type == DSM__K_F16) K(floats)(from, n, to, DSM__K_F16); else K(floats)(from, n, to, DSM__K_BF16); }
+
+/* ------------------------------------------------------------ attention ------------------------------------------------------------ */
+/* core: out[row][unit][16] (+)= sum over i < n of w[row][i] * a[i][unit][16], one chain each. step: bytes from a[i] to a[i+1]; unit: to the next 16 lanes. */
+FN void K(core)(const uint8_t *a, size_t step_, size_t unit, int n, const float *w, long ldw, float *out, long ldo, const int add, const int type,
+                const int rows, const int units) {
+    Reals c[DSM__BITS ? 24 : 16], x[DSM__BITS ? 4 : 16]; int i = 0; const int nv = units * DSM__NV;
+#define DSM__X(v) (a + (size_t)((v) / DSM__NV) * unit + (v) % DSM__NV * ROWS * DSM__SIZE)
+    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < nv; v++) c[r * nv + v] = add ? K(fld)(out + r * ldo + v * ROWS) : K(fset)(0);
+#if DSM__BITS == 128 /* four weights in one register, taken by lane */
+    for (; i + 4 <= n; i += 4) {
+        Reals b[4];
+        UNROLL for (int r = 0; r < rows; r++) b[r] = K(fld)(w + r * ldw + i);
+        UNROLL for (int j = 0; j < 4; j++) {
+            UNROLL for (int v = 0; v < nv; v++) x[v] = K(wide)(DSM__X(v), type);
+            a += step_;
+            UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < nv; v++) c[r * nv + v] = K(fma_lane)(x[v], b[r], j, c[r * nv + v]); } }
+#endif
+    for (; i < n; i++, a += step_) {
+        UNROLL for (int v = 0; v < nv; v++) x[v] = K(wide)(DSM__X(v), type);
+        UNROLL for (int r = 0; r < rows; r++) {
+            Reals b = K(fset)(w[r * ldw + i]); if (nv > 1) DSM__PIN(b);
+            UNROLL for (int v = 0; v < nv; v++) c[r * nv + v] = K(fma)(x[v], b, c[r * nv + v]); } }
+    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < nv; v++) K(fst)(out + r * ldo + v * ROWS, c[r * nv + v]); }
+#undef DSM__X
+/* its variants: rows 1, 2, 3, 4, 6 by one unit or DSM__UNITS, and 24 by one */
+#define DSM__CASE(r, u) case 8 * (r) + (u): K(core)(a, step_, unit, n, w, ldw, out, ldo, add, type, r, u); break;
+#define DSM__CASES(r) DSM__CASE(r, 1) DSM__CASE_(r)
+#if DSM__UNITS > 1
+#define DSM__CASE_(r) DSM__CASE(r, DSM__UNITS)
+#else
+#define DSM__CASE_(r)
+#endif
+#if DSM__GROUP == 1
+#define DSM__CORE_CASES DSM__CASES(1)
+#else
+#define DSM__CORE_CASES DSM__CASES(1) DSM__CASES(2) DSM__CASES(3) DSM__CASES(4) DSM__CASE6
+#endif
+#if DSM__GROUP == 6
+#define DSM__CASE6 DSM__CASES(6)
+#else
+#define DSM__CASE6
+#endif
+#define DSM__CORE_ARGUMENTS (int shape, const uint8_t *a, size_t step_, size_t unit, int n, const float *w, long ldw, float *out, long ldo, int add)
+OUT void K(core_f32) DSM__CORE_ARGUMENTS {
+    const int type = DSM__K_F32;
+    switch (shape) {
+    DSM__CORE_CASES
+#if DSM__UNITS > 1 /* (turned rows: ldw is 64) */
+    case 8 * 24 + 1: K(core)(a, step_, unit, n, w, 64, out, ldo, add, type, 24, 1); break;
+#endif
+    default: break; } }
+OUT void K(core_f16) DSM__CORE_ARGUMENTS { const int type = DSM__K_F16; switch (shape) { DSM__CORE_CASES default: break; } }
+/* all of a product: n_rows x n_units, in the largest variants that fit */
+FN int K(fit)(int left, int units, int turn) {
+    if (turn && units == 1 && DSM__GROUP == 6 && DSM__UNITS > 1 && left >= 24) return 24;
+    if (DSM__GROUP >= 6 && left >= 6 && left != 7 && left != 8) return 6;
+    return left >= 4 && DSM__GROUP >= 4 ? 4 : left == 3 && DSM__GROUP >= 3 ? 3 : left >= 2 && DSM__GROUP >= 2 ? 2 : 1; }
+FN void K(product)(int half, const uint8_t *a, size_t step_, size_t unit, int n, const float *w, long ldw, int n_rows, float *out, long ldo, int n_units, int add, int turn) {
+    for (int u = 0, m; u < n_units; u += m) {
+        m = n_units - u >= DSM__UNITS ? DSM__UNITS : 1;
+        for (int r = 0, k; r < n_rows; r += k) {
+            k = K(fit)(n_rows - r, m, turn);
+            (half ? K(core_f16) : K(core_f32))(8 * k + m, a + (size_t)u * unit, step_, unit, n, w + r * ldw, ldw, out + r * ldo + 16 * u, ldo, add); } } }
+/* int8 of q8_0 to floats; rows of them, or a block of keys whose four bytes lie together */
+FN void K(row8)(const uint8_t *q, const uint8_t *scales, int c0, int n, float *to) { /* columns c0 .. of one row; n a multiple of 16, all in one block of 64 */
+    float s; memcpy(&s, scales + c0 / 64 * 4, 4);
+    for (int i = 0; i < n; i += ROWS) K(fst)(to + i, K(fmul)(K(f8)(q + c0 + i), K(fset)(s))); }
+
+OUT void K(gqa_scores)(int kv, const uint8_t *keys, int dims, int t0, int t1, const float *q, long ldq, int n, float by, float *s, long lds) {
+    const size_t block = dsm__k_key_block_bytes(kv, dims); const int step_ = kv == DSM_KV_F32 ? 64 : 32;
+    for (int t = t0 & ~15, m; t < t1; t += m) {
+        const uint8_t *p = keys + (size_t)(t / 16) * block; int units = t1 - t > 16 * (DSM__UNITS - 1) ? DSM__UNITS : 1; m = units * 16;
+        if (kv == DSM_KV_Q8_0) {
+            float a[64 * 16]; const uint8_t *scales = p + dsm__k_16(dims) * 16; m = 16;
+            for (int c = 0; c < dims; c += 64) {
+                const int z = dims - c < 64 ? dims - c : 64;
+                for (int v = 0; v < DSM__NV; v++) {
+                    Reals d; memcpy(&d, scales + c + v * ROWS * 4, sizeof d);
+                    for (int i = 0; i < z; i += 4) UNROLL for (int j = 0; j < 4; j++)
+                        K(fst)(a + (i + j) * 16 + v * ROWS, K(fmul)(K(byte4)(p + (c + i) * 16 + v * ROWS * 4, j), d)); }
+                K(product)(0, (const uint8_t *)a, 64, 0, z, q + c, ldq, n, s + t, lds, 1, c > 0, 0); } }
+        else K(product)(kv == DSM_KV_F16, p, (size_t)step_, block, dims, q, ldq, n, s + t, lds, units, 0, 0);
+        for (int i = 0; i < n; i++) for (int j = 0; j < m; j += ROWS) K(fst)(s + i * lds + t + j, K(fmul)(K(fld)(s + i * lds + t + j), K(fset)(by))); } }
+/* Lanes are queries. 24 tokens at a time: 64 columns of their rows become floats, and those weigh the queries' columns. */
+OUT void K(mla_scores)(int kv, const uint8_t *rows, int latent, int rope, int t0, int t1, const float *q, int lanes, int n, float by, float *s, long lds) {
+    const size_t stride = dsm__k_latent_row_bytes(kv, latent, rope), at = dsm__k_value_row_bytes(kv, latent); float a[DSM__K_TURN * 64], c[DSM__K_TURN * DSM__K_LANES];
+    for (int t = t0, m; t < t1; t += m) {
+        const uint8_t *p = rows + (size_t)t * stride; m = t1 - t < DSM__K_TURN ? t1 - t : DSM__K_TURN;
+        for (int l = 0, z; l < n; l += z) {
+            z = n - l < DSM__K_LANES ? n - l : DSM__K_LANES;
+            for (int part = 0; part < 2; part++) for (int e = 0, y; e < (part ? rope : latent); e += y) {
+                y = (part ? rope : latent) - e < 64 ? (part ? rope : latent) - e : 64;
+                for (int i = 0; i < m; i++) {
+                    const uint8_t *r = p + (size_t)i * stride;
+                    if (kv == DSM_KV_Q8_0 && !part) K(row8)(r, r + dsm__k_16(latent), e, dsm__k_16(y), a + 64 * i);
+                    else if (kv == DSM_KV_F32) K(floats)(r + (part ? at : 0) + e * 4, y, a + 64 * i, DSM__K_F32);
+                    else K(floats)(r + (part ? at : 0) + e * 2, y, a + 64 * i, DSM__K_F16); }
+                K(product)(0, (const uint8_t *)(q + (part ? latent + e : e) * (long)lanes + l), (size_t)lanes * 4, 64, y, a, 64, m, c, DSM__K_LANES,
+                           dsm__k_16(z) / 16, part || e, 1); }
+            K(turned)(c, DSM__K_LANES, m, z, by, s + l * lds + t, lds); } } }
+/* the rope part of a q8_0 row, which goes on where the rounded part ended: c[token][lane] */
+OUT void K(rope_scores)(const uint8_t *rows, size_t stride, int rope, int n_tokens, const float *q, int lanes, int n, float *c) {
+    float a[DSM__K_TURN * 64];
+    for (int e = 0, y; e < rope; e += y) {
+        y = rope - e < 64 ? rope - e : 64;
+        for (int i = 0; i < n_tokens; i++) K(floats)(rows + (size_t)i * stride + e * 2, y, a + 64 * i, DSM__K_F16);
+        K(product)(0, (const uint8_t *)(q + e * (long)lanes), (size_t)lanes * 4, 64, y, a, 64, n_tokens, c, DSM__K_LANES, dsm__k_16(n) / 16, 1, 1); } }
+/* o[i][d0 .. d1-1] = the chains over tokens t0 .. t1-1, continued where t0 > 0. */
+OUT void K(values)(int kv, const uint8_t *rows, size_t stride, int dims, int t0, int t1, const float *p, long ldp, int n, float *o, long ldo, int d0, int d1) {
+    float a[DSM__K_ROW_BLOCK * 64], rest[16];
+    for (int t = t0, m; t < t1; t += m) {
+        const uint8_t *w = rows + (size_t)t * stride; m = t1 - t < DSM__K_ROW_BLOCK ? t1 - t : DSM__K_ROW_BLOCK;
+        for (int d = d0, y; d < d1; d += y) {
+            const uint8_t *from = w + (size_t)d * (kv == DSM_KV_F32 ? 4u : 2u); size_t between = stride; int units;
+            y = d1 - d < 64 ? d1 - d : 64;
+            if (kv == DSM_KV_Q8_0) { /* not across a block of 64 */
+                if (y > 64 - d % 64) y = 64 - d % 64;
+                for (int i = 0; i < m; i++) K(row8)(w + (size_t)i * stride, w + (size_t)i * stride + dsm__k_16(dims), d, dsm__k_16(y), a + 64 * i);
+                from = (const uint8_t *)a; between = 256; }
+            units = y / 16;
+            K(product)(kv == DSM_KV_F16, from, between, kv == DSM_KV_F16 ? 32 : 64, m, p + t, ldp, n, o + d, ldo, units, t > 0, 0);
+            if (y % 16) for (int i = 0; i < n; i++) { /* lanes that are not there */
+                float *r = o + i * ldo + d + 16 * units; const size_t z = (size_t)(y % 16) * 4;
+                memset(rest, 0, sizeof rest); if (t > 0) memcpy(rest, r, z);
+                K(product)(kv == DSM_KV_F16, from + units * (kv == DSM_KV_F16 ? 32 : 64), between, 0, m, p + i * ldp + t, ldp, 1, rest, 16, 1, t > 0, 0);
+                memcpy(r, rest, z); } } } }
+#undef DSM__CASE
+#undef DSM__CASES
+#undef DSM__CASE_
+#undef DSM__CASE6
+#undef DSM__CORE_CASES
+#undef DSM__CORE_ARGUMENTS
+#undef DSM__EACH1
+#undef DSM__SIZE
+#undef DSM__DOT_ROWS
+#undef DSM__DOT_TOKENS
+#undef DSM__DOT_SINGLE
+#undef DSM__COLUMNS
+#undef DSM__UNITS
+#undef DSM__GROUP
+#undef DSM__PIN
+#undef DSM__S32
+#undef DSM__HALF
+#endif /* DSM__FLOATS_HERE */
+
+/* ------------------------------------------- scores over q8_0 by rounded queries: every pass ------------------------------------------- */
+#if DSM__BITS == 0
+#define DSM__EIGHT 1
+#elif DSM__BITS == 512
+#define DSM__EIGHT 8
+#else
+#define DSM__EIGHT 4
+#endif
+#define DSM__BIASED (DSM__BITS >= 256 && DSM__DOT)
+/* out[row][16] (+)= over one block of at most 64: (float)S * row's scale, * query's scale. Lanes are cached tokens (w: queries), or queries (turn; w: cached
+   rows). a[i/4][lane][4] lies step_ bytes apart. lane: the lanes' scales; each: the rows'; from: what their sums start with. */
+FN void K(block8)(const uint8_t *a, size_t step_, int n, const uint8_t *w, size_t ldw, const int32_t *from, const float *lane, const float *each, float *out, long ldo,
+                  int add, const int rows, const int turn) {
+    Ints c[(DSM__EIGHT > 1 ? DSM__EIGHT : 1) * DSM__NV];
+    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < DSM__NV; v++)
+        c[r * DSM__NV + v] = !DSM__BIASED ? K(iset)(DSM__MAGIC) : turn ? K(ild)((const uint8_t *)(from + v * ROWS)) : K(iset)(from[r]);
+    for (int i = 0; i < n; i += 4, a += step_) UNROLL for (int v = 0; v < DSM__NV; v++) {
+        const Ints x = K(ild)(a + v * ROWS * 4);
+        UNROLL for (int r = 0; r < rows; r++) c[r * DSM__NV + v] = K(dot)(c[r * DSM__NV + v], x, w + (size_t)r * ldw + i, turn); }
+    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < DSM__NV; v++) {
+        const Reals l = K(fld)(lane + v * ROWS), e = K(fset)(each[r]), p = K(fmul)(K(real)(c[r * DSM__NV + v]), turn ? e : l);
+        float *y = out + r * ldo + v * ROWS;
+        K(fst)(y, K(fma)(p, turn ? l : e, add ? K(fld)(y) : K(fset)(0))); } }
+FN void K(blocks8)(const uint8_t *a, size_t step_, int n, const uint8_t *w, size_t ldw, const int32_t *from, const float *lane, const float *each, int n_rows,
+                   float *out, long ldo, int add, const int turn) {
+    int r = 0;
+    for (; r + DSM__EIGHT <= n_rows; r += DSM__EIGHT)
+        K(block8)(a, step_, n, w + (size_t)r * ldw, ldw, turn ? from : from + r, lane, each + r, out + r * ldo, ldo, add, DSM__EIGHT, turn);
+    if (DSM__EIGHT > 1) for (; r < n_rows; r++)
+        K(block8)(a, step_, n, w + (size_t)r * ldw, ldw, turn ? from : from + r, lane, each + r, out + r * ldo, ldo, add, 1, turn); }
+OUT void K(gqa_scores8)(const uint8_t *keys, int dims, int t0, int t1, const dsm__x64 *q, long ldq, int n, float by, float *s, long lds) {
+    const size_t block = dsm__k_key_block_bytes(DSM_KV_Q8_0, dims); const int n16 = dsm__k_16(dims); float each[64]; int32_t from[64];
+    for (int g = 0, m; g < n; g += m) {
+        m = n - g < 64 ? n - g : 64;
+        for (int c = 0; c < n16; c += 64) {
+            const dsm__x64 *x = q + g * ldq + c / 64;
+            for (int i = 0; i < m; i++) { each[i] = x[i * ldq].dx; from[i] = x[i * ldq].from128[0] + x[i * ldq].from128[1] - DSM__MAGIC; }
+            for (int t = t0 & ~15; t < t1; t += 16) {
+                const uint8_t *p = keys + (size_t)(t / 16) * block; float d[16]; memcpy(d, p + n16 * 16 + c, 64);
+                K(blocks8)(p + c * 16, 64, n16 - c < 64 ? n16 - c : 64, (const uint8_t *)x->q, (size_t)ldq * sizeof *x, from, d, each, m, s + g * lds + t, lds, c > 0, 0); } }
+        for (int i = g; i < g + m; i++) for (int t = t0 & ~15; t < t1; t += 16) UNROLL for (int v = 0; v < DSM__NV; v++) {
+            float *y = s + i * lds + t + v * ROWS; K(fst)(y, K(fmul)(K(fld)(y), K(fset)(by))); } } }
+OUT void K(mla_scores8)(const uint8_t *rows, int latent, int rope, int t0, int t1, const void *query, int lanes, int n, float by, float *s, long lds) {
+    const dsm__k_turned q = dsm__k_turned_at((void *)(uintptr_t)query, latent, lanes);
+    const size_t stride = dsm__k_latent_row_bytes(DSM_KV_Q8_0, latent, rope), at = dsm__k_value_row_bytes(DSM_KV_Q8_0, latent);
+    float c[DSM__K_TURN * DSM__K_LANES], each[DSM__K_TURN]; uint8_t w[DSM__K_TURN * 64]; const int n16 = dsm__k_16(latent);
+    for (int t = t0, m; t < t1; t += m) {
+        const uint8_t *p = rows + (size_t)t * stride; m = t1 - t < DSM__K_TURN ? t1 - t : DSM__K_TURN;
+        for (int l = 0, z; l < n; l += z) {
+            z = n - l < DSM__K_LANES ? n - l : DSM__K_LANES;
+            for (int e = 0, y; e < n16; e += y) {
+                y = n16 - e < 64 ? n16 - e : 64;
+                for (int i = 0; i < m; i++) {
+                    const uint8_t *r = p + (size_t)i * stride; memcpy(each + i, r + n16 + e / 16, 4);
+                    if (DSM__BIASED) for (int j = 0; j < y; j++) w[64 * i + j] = (uint8_t)(r[e + j] ^ 128); else memcpy(w + 64 * i, r + e, (size_t)y); }
+                for (int u = 0; u < z; u += 16)
+                    K(blocks8)((const uint8_t *)q.q + ((size_t)e / 4 * (size_t)lanes + (size_t)(l + u)) * 4, (size_t)lanes * 4, y, w, 64, q.from + e / 64 * lanes + l + u,
+                               q.dx + e / 64 * lanes + l + u, each, m, c + u, DSM__K_LANES, e > 0, 1); }
+            DSM__CAT(dsm__k_rope_scores, DSM__FLOATS)(p + at, stride, rope, m, q.rope + l, lanes, z, c);
+            K(turned)(c, DSM__K_LANES, m, z, by, s + l * lds + t, lds); } } }
+#undef DSM__EIGHT
+#undef DSM__BIASED
+#undef DSM__NV
 
 /* ------------------------------------------------- every format into every shape ------------------------------------------------- */
 /* Tokens are taken 6, 4, 2 or 1 at a time, so these are the only variants. */
@@ -1610,7 +2577,10 @@ static const dsm__kernels K(kernels) = { DSM__STR(DSM__PASS), ROWS, DSM__TOKENS 
 #undef DSM__X1
 #undef DSM__X2
 #define DSM__X(result, name, arguments) DSM__CAT(dsm__k_##name, DSM__FLOATS),
-    DSM__K_FUNCTIONS(DSM__X) };
+    DSM__K_FUNCTIONS(DSM__X)
+#undef DSM__X
+#define DSM__X(result, name, arguments) K(name),
+    DSM__K_INT_SCORES(DSM__X) };
 #undef DSM__X
 
 /* all of it is gone again */
@@ -1813,6 +2783,102 @@ DSM__FN void dsm__k_mul(const dsm__kernels *k, int fmt, const uint8_t *w, size_t
         m = (n_tokens - t + parts - 1) / parts; most = (int)(700000 / ((size_t)m * sizeof(dsm__x64))) * 64;
         dsm__k_panels(k, fmt, w, stride, len, x + t * ldx, ldx, m, y + t * ldy, ldy, r0, r1, most > DSM__K_CUT ? DSM__K_CUT : most < 256 ? 256 : most, scratch,
                       t + m < n_tokens ? w + (size_t)r0 * stride : next); }
+}
+
+/* ---- the room's door to floats. Any format: F32, F16 and BF16 rows as they are, the others dequantised exactly, row by row, into scratch. ---- */
+DSM__FN int dsm__k_row_type(int fmt) { return fmt == DSM__FMT_F32 ? DSM__K_F32 : fmt == DSM__FMT_F16 ? DSM__K_F16 : fmt == DSM__FMT_BF16 ? DSM__K_BF16 : -1; }
+/* y[t*ldy + r] = row r . x[t] for r0 <= r < r1. row: len floats, used for quantised formats only */
+DSM__FN void dsm__k_mul_float(const dsm__kernels *k, int fmt, const uint8_t *w, size_t stride, int len, const float *x, long ldx, int n_tokens, float *y, long ldy,
+                              int r0, int r1, float *row) {
+    const int type = dsm__k_row_type(fmt);
+    if (type >= 0) { k->mul_rows(type, w, stride, len, x, ldx, n_tokens, y, ldy, r0, r1); return; }
+    for (int r = r0; r < r1; r++) {
+        dsm__fmt_dequantize(fmt, w + (size_t)r * stride, row, (size_t)len);
+        k->mul_rows(DSM__K_F32, (const uint8_t *)row, 0, len, x, ldx, n_tokens, y + r, ldy, 0, 1); }
+}
+/* y[t*ldy + c] = sum over p of w[p][c] * x[t*ldx + p] for c0 <= c < c1. scratch: dsm__k_columns_floats(n_rows) floats */
+DSM__FN size_t dsm__k_columns_floats(int n_rows) { return (size_t)n_rows * DSM__K_SLAB; }
+DSM__FN void dsm__k_mul_columns(const dsm__kernels *k, int fmt, const uint8_t *w, size_t stride, int n_rows, int len, const float *x, long ldx, int n_tokens,
+                                float *y, long ldy, int c0, int c1, float *scratch) {
+    const int type = dsm__k_row_type(fmt); const size_t size = type == DSM__K_F32 ? 4 : 2;
+    if (type >= 0 && (n_tokens < 4 || c0 % 256)) { k->mul_down(type, w + (size_t)c0 * size, stride, n_rows, x, ldx, n_tokens, y + c0, ldy, c1 - c0); return; }
+    for (int c = c0 / 256 * 256; c < c1; c += 256) { /* 256 columns as floats; rows of scratch do not meet in one set of a cache */
+        const int n = len - c < 256 ? len - c : 256, a = c < c0 ? c0 - c : 0, z = c1 - c < n ? c1 - c : n;
+        for (int p = 0; p < n_rows; p++) {
+            const uint8_t *from = w + (size_t)p * stride; float *to = scratch + (size_t)p * DSM__K_SLAB;
+            if (type >= 0) k->to_float(type, from + (size_t)c * size, n, to);
+            else dsm__fmt_dequantize(fmt, from + dsm__fmt_row_bytes(fmt, (size_t)c), to, (size_t)n); }
+        k->mul_down(DSM__K_F32, (const uint8_t *)(scratch + a), DSM__K_SLAB * 4, n_rows, x, ldx, n_tokens, y + c + a, ldy, z - a); }
+}
+/* k->quantize for rows of any length: the last block is what remains. For caches of q8_0 and their queries. 0: NaN or infinity */
+DSM__FN int dsm__k_quantize_any(const dsm__kernels *k, const float *x, int len, dsm__x64 *out) {
+    const int whole = len / 64 * 64; float rest[64];
+    if (whole && !k->quantize(x, whole, out)) return 0;
+    if (whole == len) return 1;
+    memset(rest, 0, sizeof rest); memcpy(rest, x + whole, (size_t)(len - whole) * 4);
+    return k->quantize(rest, 64, out + whole / 64);
+}
+/* Scores of one query, or of the n queries of one KV head, with its cached keys: s[i*lds + t] = (key t . query i) * scale for t0 <= t < t1, t0 a multiple of 16.
+   Whole blocks of 16 tokens are written: a row of s has room for 16(t1), and so have the keys. form: DSM__K_SCORE_*. q: ldq floats from one query to the
+   next; with _INT8 dsm__x64 records, made by dsm__k_quantize_any, ldq records apart. */
+DSM__FN void dsm__k_gqa_scores(const dsm__kernels *k, int form, const uint8_t *keys, int dims, int t0, int t1, const void *q, long ldq, int n, float scale, float *s, long lds) {
+    if (form == DSM__K_SCORE_Q8_INT8) k->gqa_scores8(keys, dims, t0, t1, (const dsm__x64 *)q, ldq, n, scale, s, lds);
+    else k->gqa_scores(form, keys, dims, t0, t1, (const float *)q, ldq, n, scale, s, lds);
+}
+/* MLA. n queries (heads, or heads of several tokens) are made ready once: turned, so that lanes are queries; lanes: n rounded up to 16. The memory is aligned
+   to 64. qa: [n][latent], qr: [n][rope], lda and ldr floats apart. 0: NaN or infinity (of _INT8 only) */
+DSM__FN size_t dsm__k_mla_query_bytes(int form, int latent, int rope, int lanes) {
+    const size_t n = (size_t)lanes;
+    return form == DSM__K_SCORE_Q8_INT8 ? n * ((size_t)dsm__k_16(latent) + (size_t)dsm__k_64s(latent) * 8 + (size_t)rope * 4) : n * (size_t)(latent + rope) * 4;
+}
+DSM__FN void dsm__k_turn(const float *from, long ld, int n, int width, float *to, int lanes) { /* to[c][lane]; lanes that are not there are 0 */
+    for (int l = 0; l < lanes; l += 16) for (int c = 0; c < width; c++) for (int i = l; i < l + 16; i++) to[(long)c * lanes + i] = i < n ? from[i * ld + c] : 0;
+}
+DSM__FN int dsm__k_mla_query(const dsm__kernels *k, int form, int latent, int rope, int lanes, int n, const float *qa, long lda, const float *qr, long ldr, void *to) {
+    dsm__k_turned q; const int blocks = dsm__k_64s(latent), n16 = dsm__k_16(latent);
+    if (form != DSM__K_SCORE_Q8_INT8) {
+        float *z = (float *)to;
+        dsm__k_turn(qa, lda, n, latent, z, lanes); dsm__k_turn(qr, ldr, n, rope, z + (long)latent * lanes, lanes); return 1; }
+    q = dsm__k_turned_at(to, latent, lanes); memset(to, 0, dsm__k_mla_query_bytes(form, latent, rope, lanes));
+    for (int b = 0; b < blocks; b++) for (int i = 0; i < lanes; i++) {
+        dsm__x64 x; const int width = latent - 64 * b < 64 ? latent - 64 * b : 64, n4 = (n16 - 64 * b < 64 ? n16 - 64 * b : 64) / 4;
+        q.from[b * lanes + i] = DSM__MAGIC;
+        if (i >= n) continue;
+        if (!dsm__k_quantize_any(k, qa + i * lda + 64 * b, width, &x)) return 0;
+        q.dx[b * lanes + i] = x.dx; q.from[b * lanes + i] = x.from128[0] + x.from128[1] - DSM__MAGIC;
+        for (int j = 0; j < n4; j++) memcpy(q.q + ((long)(16 * b + j) * lanes + i) * 4, x.q + 4 * j, 4); }
+    dsm__k_turn(qr, ldr, n, rope, q.rope, lanes); return 1;
+}
+/* s[i*lds + t] for t0 <= t < t1, any range, and i < n; q: what dsm__k_mla_query made. rows: token 0's */
+DSM__FN void dsm__k_mla_scores(const dsm__kernels *k, int form, const uint8_t *rows, int latent, int rope, int t0, int t1, const void *q, int lanes, int n, float scale, float *s, long lds) {
+    if (form == DSM__K_SCORE_Q8_INT8) k->mla_scores8(rows, latent, rope, t0, t1, q, lanes, n, scale, s, lds);
+    else k->mla_scores(form, rows, latent, rope, t0, t1, (const float *)q, lanes, n, scale, s, lds);
+}
+DSM__FN long dsm__k_score_stride(int n_tokens) { return ((long)n_tokens + 15) / 16 * 16 + 16; } /* of rows of scores: never a power of two, which would share sets of a cache */
+
+/* ---- the floating-point state of this thread: nearest, subnormals kept, no traps. leave restores the caller's. ---- */
+DSM__FN uint64_t dsm__k_float_enter(void) {
+#if defined(__x86_64__) && !DSMOE_SCALAR_ONLY
+    const unsigned old = _mm_getcsr(); if ((old & 0xffc0u) != 0x1f80u) _mm_setcsr(0x1f80u | (old & 0x3fu));
+    return old;
+#elif defined(__x86_64__)
+    unsigned old, set; __asm__ volatile("stmxcsr %0" : "=m"(old)); set = 0x1f80u | (old & 0x3fu); __asm__ volatile("ldmxcsr %0" : : "m"(set));
+    return old;
+#elif defined(__aarch64__)
+    uint64_t old, set = 0; __asm__ volatile("mrs %0, fpcr" : "=r"(old)); if (old) __asm__ volatile("msr fpcr, %0" : : "r"(set));
+    return old;
+#else
+    return 0;
+#endif
+}
+DSM__FN void dsm__k_float_leave(uint64_t old) {
+#if defined(__x86_64__)
+    unsigned set = (unsigned)old; __asm__ volatile("ldmxcsr %0" : : "m"(set));
+#elif defined(__aarch64__)
+    __asm__ volatile("msr fpcr, %0" : : "r"(old));
+#else
+    (void)old;
+#endif
 }
 
 // >>pool
@@ -2386,7 +3452,65 @@ typedef struct dsm__arch {
 } dsm__arch;
 
 // >>kv
-/* (being built) */
+/* The cache. Its layout is in the room kern, whose kernels read it ("The caches"); here are the rows: written, and read back. Test: tests/floats.c */
+DSM__FN int dsm__kv_form(dsm_kv kv, dsm_activations activations) { /* DSM__K_SCORE_*: how scores are computed */
+    return kv == DSM_KV_Q8_0 && activations == DSM_ACTIVATIONS_INT8 ? DSM__K_SCORE_Q8_INT8 : (int)kv; }
+/* Bytes of one KV head's keys or values, or of MLA's rows, for n tokens; keys come in whole blocks of 16. */
+DSM__FN uint64_t dsm__kv_key_bytes(int kv, int dims, uint64_t n) { return (n + 15) / 16 * dsm__k_key_block_bytes(kv, dims); }
+DSM__FN uint64_t dsm__kv_value_bytes(int kv, int dims, uint64_t n) { return n * dsm__k_value_row_bytes(kv, dims); }
+DSM__FN uint64_t dsm__kv_latent_bytes(int kv, int latent, int rope, uint64_t n) { return n * dsm__k_latent_row_bytes(kv, latent, rope); }
+/* Writers and readers of token t's row, from and to dims floats. A writer returns 0 for NaN or infinity where it rounds to int8; f16 saturates. */
+DSM__FN int dsm__kv_write_key(const dsm__kernels *k, int kv, uint8_t *keys, int dims, int t, const float *from) {
+    uint8_t *p = keys + (size_t)(t / 16) * dsm__k_key_block_bytes(kv, dims); const int lane = t % 16;
+    for (int c = 0; c < dims; c += 64) {
+        const int n = dims - c < 64 ? dims - c : 64;
+        if (kv == DSM_KV_Q8_0) {
+            dsm__x64 x;
+            if (!dsm__k_quantize_any(k, from + c, n, &x)) return 0;
+            for (int i = 0; i < dsm__k_16(n); i += 4) memcpy(p + (c + i) * 16 + 4 * lane, x.q + i, 4);
+            memcpy(p + dsm__k_16(dims) * 16 + c + 4 * lane, &x.dx, 4); }
+        else if (kv == DSM_KV_F32) for (int i = 0; i < n; i++) memcpy(p + ((c + i) * 16 + lane) * 4, from + c + i, 4);
+        else {
+            uint8_t h[128]; k->to_half(from + c, n, h);
+            for (int i = 0; i < n; i++) memcpy(p + ((c + i) * 16 + lane) * 2, h + 2 * i, 2); } }
+    return 1;
+}
+DSM__FN void dsm__kv_read_key(int kv, const uint8_t *keys, int dims, int t, float *to) {
+    const uint8_t *p = keys + (size_t)(t / 16) * dsm__k_key_block_bytes(kv, dims); const int lane = t % 16;
+    for (int c = 0; c < dims; c++)
+        if (kv == DSM_KV_Q8_0) {
+            float s; memcpy(&s, p + dsm__k_16(dims) * 16 + c / 64 * 64 + 4 * lane, 4); to[c] = (float)*((const int8_t *)p + c / 4 * 64 + 4 * lane + c % 4) * s; }
+        else if (kv == DSM_KV_F32) memcpy(to + c, p + (c * 16 + lane) * 4, 4);
+        else to[c] = dsm__num_half(dsm__load16(p + (c * 16 + lane) * 2));
+}
+DSM__FN int dsm__kv_write_row(const dsm__kernels *k, int kv, uint8_t *row, int dims, const float *from) { /* a value, or a latent */
+    const int n16 = dsm__k_16(dims);
+    if (kv == DSM_KV_F32) { memset(row + (size_t)dims * 4, 0, (size_t)(n16 - dims) * 4); memcpy(row, from, (size_t)dims * 4); }
+    else if (kv == DSM_KV_F16) { memset(row + (size_t)dims * 2, 0, (size_t)(n16 - dims) * 2); k->to_half(from, dims, row); }
+    else for (int c = 0; c < dims; c += 64) {
+        dsm__x64 x; const int n = dims - c < 64 ? dims - c : 64;
+        if (!dsm__k_quantize_any(k, from + c, n, &x)) return 0;
+        memcpy(row + c, x.q, (size_t)dsm__k_16(n)); memcpy(row + n16 + c / 16, &x.dx, 4); }
+    return 1;
+}
+DSM__FN void dsm__kv_read_row(int kv, const uint8_t *row, int dims, float *to) {
+    for (int c = 0; c < dims; c++)
+        if (kv == DSM_KV_Q8_0) { float s; memcpy(&s, row + dsm__k_16(dims) + c / 64 * 4, 4); to[c] = (float)*((const int8_t *)row + c) * s; }
+        else if (kv == DSM_KV_F32) memcpy(to + c, row + c * 4, 4);
+        else to[c] = dsm__num_half(dsm__load16(row + c * 2));
+}
+DSM__FN int dsm__kv_write_value(const dsm__kernels *k, int kv, uint8_t *values, int dims, int t, const float *from) {
+    return dsm__kv_write_row(k, kv, values + (size_t)t * dsm__k_value_row_bytes(kv, dims), dims, from); }
+DSM__FN void dsm__kv_read_value(int kv, const uint8_t *values, int dims, int t, float *to) {
+    dsm__kv_read_row(kv, values + (size_t)t * dsm__k_value_row_bytes(kv, dims), dims, to); }
+DSM__FN int dsm__kv_write_latent(const dsm__kernels *k, int kv, uint8_t *rows, int latent, int rope, int t, const float *from, const float *from_rope) {
+    uint8_t *p = rows + (size_t)t * dsm__k_latent_row_bytes(kv, latent, rope);
+    return dsm__kv_write_row(k, kv, p, latent, from) &
+           dsm__kv_write_row(k, kv == DSM_KV_Q8_0 ? DSM_KV_F16 : kv, p + dsm__k_value_row_bytes(kv, latent), rope, from_rope); }
+DSM__FN void dsm__kv_read_latent(int kv, const uint8_t *rows, int latent, int rope, int t, float *to, float *to_rope) {
+    const uint8_t *p = rows + (size_t)t * dsm__k_latent_row_bytes(kv, latent, rope);
+    dsm__kv_read_row(kv, p, latent, to); dsm__kv_read_row(kv == DSM_KV_Q8_0 ? DSM_KV_F16 : kv, p + dsm__k_value_row_bytes(kv, latent), rope, to_rope); }
+/* (the cache of a session: being built) */
 
 // >>nn
 /* (being built) */
