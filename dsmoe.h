@@ -626,6 +626,25 @@ DSM__FN dsm__arg dsm__u(uint64_t v) { dsm__arg a = dsm__i((int64_t)v); a.kind = 
     X(KEY_VARIES, DSM_E_UNSUPPORTED, "the key % differs between layers (first at %), which this version does not run") \
     /* tok */ \
     /* arch */ \
+    X(ARCH, DSM_E_UNSUPPORTED, "the architecture '%' does not run; llama, qwen2, qwen3, deepseek and deepseek2 do") \
+    X(ARCH_KEY, DSM_E_UNSUPPORTED, "the key % changes the model in a way that this version does not run") \
+    X(ARCH_EXPERTS, DSM_E_UNSUPPORTED, "% is set, but models with experts run only as deepseek and deepseek2") \
+    X(KEY_RANGE, DSM_E_FORMAT, "the key % is %; % to % make sense here") \
+    X(KEY_FINITE, DSM_E_FORMAT, "the key % must be a finite number%") \
+    X(KEY_LAYERS, DSM_E_FORMAT, "the key % has % entries for % layers") \
+    X(KEY_GATING, DSM_E_UNSUPPORTED, "% is %; only 1 (softmax) and 2 (sigmoid) run") \
+    X(ROPE_TYPE, DSM_E_UNSUPPORTED, "the key % is '%'; none, linear and yarn run") \
+    X(ROPE_TABLE, DSM_E_FORMAT, "%: pair % would turn by an angle that is no sensible number: check the rope keys and rope_freqs.weight") \
+    X(HEADS_DIVIDE, DSM_E_FORMAT, "the key % is %, which does not divide % = %") \
+    X(MLA_ROPE, DSM_E_FORMAT, "attention.key_length is %, it must be above rope.dimension_count, %") \
+    X(GROUPS, DSM_E_FORMAT, "% experts in % groups, % of them used, can't give % experts a token") \
+    X(TENSOR_MISSING, DSM_E_FORMAT, "the tensor % is missing") \
+    X(TENSOR_SHAPE, DSM_E_FORMAT, "%: the shape is [%], the metadata says [%]") \
+    X(TENSOR_FLOAT, DSM_E_UNSUPPORTED, "% has type %; it must be F32, F16 or BF16") \
+    X(TENSOR_UNKNOWN, DSM_E_UNSUPPORTED, "the tensor % belongs to no part of a % model that this version runs") \
+    X(TENSOR_SOME, DSM_E_FORMAT, "% is not there although other layers have it") \
+    X(TENSOR_PAIR, DSM_E_FORMAT, "% is there, % is not: half of a pair") \
+    X(VOCABULARY, DSM_E_FORMAT, "the vocabulary has % tokens, token_embd.weight only % rows") \
     /* kv, run, backend */ \
     /* pick, turn */ \
     X(SAMPLING, DSM_E_ARGUMENT, "sampling: % %") \
@@ -3333,7 +3352,7 @@ DSM__FN dsm_status dsm__file_copy_weights(dsm__file *f, const dsm_model_desc *d,
             if (e) { f->shards[t->shard].fd = -1; return dsm__err(error, DSM__ERR_OPEN, dsm__t(name), dsm__s(dsm__os_why(e))); }
         }
         for (uint64_t from = 0; from < t->bytes;) {
-            uint64_t piece = t->bytes - from < DSM__FILE_PIECE ? t->bytes - from : DSM__FILE_PIECE; dsm_status status;
+            uint64_t left = t->bytes - from, piece = left < (uint64_t)DSM__FILE_PIECE ? left : (uint64_t)DSM__FILE_PIECE; dsm_status status;
             if (dsm__file_cancelled(d, done, f->weight_bytes, "reading the weights")) return dsm__err(error, DSM__ERR_CANCELLED, dsm__s("opening the model"));
             if (0 != (status = dsm__file_read(f, t->shard, d, t->offset + from, f->copied + at + from, (size_t)piece, error))) return status;
             from += piece; done += piece; }
@@ -3443,13 +3462,390 @@ typedef struct dsm__arch {
     dsm_error refused; /* header_only: why it would not run; status 0: it would */
     int n_layers, n_mtp, width, n_heads, n_kv_heads, head_k, head_v, n_rot, neox, n_vocab /* rows of the output */, context;
     int mla, latent, q_rank, nope; float eps, attn_scale;
-    int n_experts, n_used, n_shared, expert_width, n_dense, ffn_width, sigmoid, normalize, n_groups, n_groups_used, group_top2; float expert_scale;
+    int n_experts, n_used, n_shared, expert_width, n_dense, ffn_width, sigmoid, normalize, n_groups /* 0: none */, n_groups_used, group_top2; float expert_scale;
     double *rope_theta /* [n_rot/2]: angle per position of each pair; scaling and rope_freqs are in it */; float rope_amplitude; /* of cos and sin */
     dsm__mat embed, output; const float *output_norm; dsm__layer *layers; /* n_layers + n_mtp; output may be embed */
-    uint64_t parameters, active, fingerprint; /* fingerprint 0: header_only */
+    uint64_t parameters, active; /* of the trunk */
+    uint64_t fingerprint; /* the same for every source and sharding of a model; 0: header_only */
     uint64_t bytes; /* allocated; header_only: as an ordinary open would */
-    uint8_t *vectors; uint64_t vectors_size, vectors_used; dsm_allocator allocator;
+    uint8_t *block; size_t block_size; dsm_allocator allocator;
 } dsm__arch;
+enum { DSM__ARCH_LAYERS = 512, DSM__ARCH_WIDTH = 1 << 20, DSM__ARCH_EXPERTS = 1 << 16, DSM__ARCH_CONTEXT = 1 << 24 }; /* the most */
+
+/* Whoever reads a model holds this; after an error nothing more happens, so that only the end has to ask. */
+typedef struct dsm__arch_reader {
+    dsm__arch *m; const dsm__file *f; const dsm_log *log; dsm_error *error; dsm_status status;
+    char key[96], name[96]; int layer, n_blocks;
+    dsm__arena vectors; uint8_t *used; /* [n_tensors] */
+} dsm__arch_reader;
+static const float dsm__arch_nowhere[1] = { 0 }; /* a vector of a header_only model: present, not to be read */
+
+/* --- keys --- */
+DSM__FN const char *dsm__arch_key(dsm__arch_reader *r, const char *name) { /* with the architecture before it */
+    size_t n = r->m->architecture.n;
+    memcpy(r->key, r->m->architecture.at, n); r->key[n] = '.'; strcpy(r->key + n + 1, name); return r->key;
+}
+DSM__FN int dsm__arch_has(dsm__arch_reader *r, const char *name) { return dsm__file_key(r->f, dsm__arch_key(r, name)) != NULL; }
+DSM__FN uint64_t dsm__arch_uint(dsm__arch_reader *r, const char *name, uint64_t fallback, uint64_t least, uint64_t most) {
+    uint64_t v = least; const dsm__key_ref *k;
+    if (r->status) return least;
+    k = dsm__file_key(r->f, dsm__arch_key(r, name));
+    r->status = dsm__file_u64(r->f, r->key, fallback, &v, r->error);
+    if (!r->status && k && k->type == DSM__GGUF_ARRAY && k->count < (uint64_t)r->n_blocks) r->status = dsm__err(r->error, DSM__ERR_KEY_LAYERS, dsm__s(r->key), dsm__u(k->count), dsm__i(r->n_blocks));
+    if (!r->status && (k || fallback > most) && (v < least || v > most)) r->status = dsm__err(r->error, DSM__ERR_KEY_RANGE, dsm__s(r->key), dsm__u(v), dsm__u(least), dsm__u(most));
+    return r->status ? least : v;
+}
+DSM__FN int dsm__arch_int(dsm__arch_reader *r, const char *name, uint64_t fallback, int least, int most) { return (int)dsm__arch_uint(r, name, fallback, (uint64_t)least, (uint64_t)most); }
+DSM__FN double dsm__arch_float(dsm__arch_reader *r, const char *name, double fallback) {
+    double v = 1;
+    if (r->status) return 1;
+    r->status = dsm__file_f64(r->f, dsm__arch_key(r, name), fallback, &v, r->error);
+    if (!r->status && !(v > -3e38 && v < 3e38)) r->status = dsm__err(r->error, DSM__ERR_KEY_FINITE, dsm__s(r->key), dsm__s(""));
+    return r->status ? 1 : v;
+}
+DSM__FN double dsm__arch_above(dsm__arch_reader *r, const char *name, double fallback, double limit, const char *limit_name) { /* finite, above a limit */
+    double v = dsm__arch_float(r, name, fallback);
+    if (!r->status && !(v > limit)) r->status = dsm__err(r->error, DSM__ERR_KEY_FINITE, dsm__s(r->key), dsm__s(limit_name));
+    return r->status ? 2 : v;
+}
+/* Keys that change the mathematics, with the value that changes nothing (0 never does): better no answer than a wrong one. */
+DSM__FN void dsm__arch_refuse(dsm__arch_reader *r) {
+    static const struct { const char *key; double neutral; } list[] = {
+        { "logit_scale", 1 }, { "attention.scale", 0 }, { "attention.temperature_scale", 0 }, { "attention.temperature_length", 0 }, { "final_logit_softcapping", 0 },
+        { "attn_logit_softcapping", 0 }, { "router_logit_softcapping", 0 }, { "residual_scale", 1 }, { "embedding_scale", 1 }, { "swiglu_clamp_exp", 0 }, { "swiglu_clamp_shexp", 0 },
+        { "attention.max_alibi_bias", 0 }, { "attention.clamp_kqv", 0 }, { "use_parallel_residual", 0 }, { "attention.layer_norm_epsilon", 0 }, { "attention.indexer.head_count", 0 },
+        { "moe_every_n_layers", 1 }, { "interleave_moe_layer_step", 1 }, { "expert_group_scale", 1 }, { "rope.dimension_sections", 0 }, { "rope.freq_base_swa", 0 }, { "pooling_type", 0 } };
+    for (size_t i = 0; i < DSM__COUNT(list) && !r->status; i++) {
+        const dsm__key_ref *k = dsm__file_key(r->f, dsm__arch_key(r, list[i].key));
+        if (!k || !dsm__file_width(k->type == DSM__GGUF_ARRAY ? k->element : k->type)) continue;
+        for (uint64_t j = 0; j < k->count && !r->status; j++) {
+            double v = dsm__file_element(k, j).d;
+            if (!(v >= 0 && v <= 0) && !(v >= list[i].neutral && v <= list[i].neutral)) r->status = dsm__err(r->error, DSM__ERR_ARCH_KEY, dsm__s(r->key)); }
+    }
+    if (!r->status) { /* a window that the context never leaves is none */
+        uint64_t window = dsm__arch_uint(r, "attention.sliding_window", 0, 0, UINT64_MAX - 1), context = dsm__arch_uint(r, "context_length", 0, 0, UINT64_MAX - 1);
+        if (!r->status && window && window < context) r->status = dsm__err(r->error, DSM__ERR_ARCH_KEY, dsm__s(dsm__arch_key(r, "attention.sliding_window"))); }
+    if (!r->status && dsm__file_key(r->f, dsm__arch_key(r, "attention.causal"))) {
+        int causal = 1;
+        r->status = dsm__file_bool(r->f, r->key, 1, &causal, r->error);
+        if (!r->status && !causal) r->status = dsm__err(r->error, DSM__ERR_ARCH_KEY, dsm__s(r->key)); }
+}
+DSM__FN void dsm__arch_experts(dsm__arch_reader *r) {
+    dsm__arch *m = r->m; int gating, has_groups, E;
+    if (m->family != DSM__ARCH_DEEPSEEK && m->family != DSM__ARCH_DEEPSEEK2) {
+        if (dsm__arch_int(r, "expert_count", 0, 0, INT_MAX) && !r->status) r->status = dsm__err(r->error, DSM__ERR_ARCH_EXPERTS, dsm__s(r->key));
+        m->n_dense = m->n_layers + m->n_mtp; return; }
+    m->n_experts = E = dsm__arch_int(r, "expert_count", DSM__REQUIRED, 1, DSM__ARCH_EXPERTS);
+    m->n_used = dsm__arch_int(r, "expert_used_count", DSM__REQUIRED, 1, E);
+    m->expert_width = dsm__arch_int(r, "expert_feed_forward_length", DSM__REQUIRED, 1, DSM__ARCH_WIDTH);
+    m->n_dense = dsm__arch_int(r, "leading_dense_block_count", 0, 0, m->n_layers + m->n_mtp);
+    m->n_shared = -1; /* as many as the tensors say */
+    if (dsm__arch_has(r, "expert_shared_count")) m->n_shared = dsm__arch_int(r, "expert_shared_count", 0, 0, 1024);
+    m->expert_scale = (float)dsm__arch_float(r, "expert_weights_scale", 0);
+    if (!(m->expert_scale < 0 || m->expert_scale > 0)) m->expert_scale = 1;
+    if (!r->status) r->status = dsm__file_bool(r->f, dsm__arch_key(r, "expert_weights_norm"), 0, &m->normalize, r->error);
+    gating = dsm__arch_int(r, "expert_gating_func", 0, 0, 255);
+    if (!r->status && gating > 2) r->status = dsm__err(r->error, gating > 4 ? DSM__ERR_KEY_RANGE : DSM__ERR_KEY_GATING, dsm__s(r->key), dsm__i(gating), dsm__i(0), dsm__i(4));
+    m->sigmoid = gating == 2;
+    has_groups = dsm__arch_has(r, "expert_group_count");
+    if (has_groups) m->n_groups = dsm__arch_int(r, "expert_group_count", 0, 0, DSM__ARCH_EXPERTS);
+    else if ((E == 256 && m->sigmoid) || E == 160) { m->n_groups = 8; m->n_groups_used = E == 256 ? 4 : 3; } /* V3 and V2 files from before the key existed */
+    if (m->n_groups <= 1) m->n_groups = m->n_groups_used = 0;
+    else {
+        if (has_groups) m->n_groups_used = dsm__arch_int(r, "expert_group_used_count", DSM__REQUIRED, 1, m->n_groups);
+        if (!r->status && (E % m->n_groups || E / m->n_groups < 2 || E / m->n_groups * m->n_groups_used < m->n_used))
+            r->status = dsm__err(r->error, DSM__ERR_GROUPS, dsm__i(E), dsm__i(m->n_groups), dsm__i(m->n_groups_used), dsm__i(m->n_used)); }
+}
+DSM__FN void dsm__arch_heads(dsm__arch_reader *r) {
+    dsm__arch *m = r->m; uint64_t by_head; int key = 0;
+    m->n_heads = dsm__arch_int(r, "attention.head_count", DSM__REQUIRED, 1, 1 << 14);
+    if (m->mla) {
+        m->latent = dsm__arch_int(r, "attention.kv_lora_rank", DSM__REQUIRED, 1, 1 << 16);
+        m->q_rank = dsm__arch_int(r, "attention.q_lora_rank", 0, 0, 1 << 16);
+        m->n_rot = dsm__arch_int(r, "rope.dimension_count", DSM__REQUIRED, 1, 1 << 16);
+        m->head_k = dsm__arch_has(r, "attention.key_length_mla") ? dsm__arch_int(r, "attention.key_length_mla", 0, 1, 1 << 16) : dsm__arch_int(r, "attention.key_length", DSM__REQUIRED, 1, 1 << 16);
+        m->head_v = dsm__arch_has(r, "attention.value_length_mla") ? dsm__arch_int(r, "attention.value_length_mla", 0, 1, 1 << 16) : dsm__arch_int(r, "attention.value_length", DSM__REQUIRED, 1, 1 << 16);
+        if (!r->status && m->head_k <= m->n_rot) r->status = dsm__err(r->error, DSM__ERR_MLA_ROPE, dsm__i(m->head_k), dsm__i(m->n_rot));
+        m->nope = m->head_k - m->n_rot; m->n_kv_heads = 1;
+    } else {
+        m->n_kv_heads = dsm__arch_int(r, "attention.head_count_kv", (uint64_t)m->n_heads, 1, m->n_heads);
+        if (!r->status && m->n_heads % m->n_kv_heads) r->status = dsm__err(r->error, DSM__ERR_HEADS_DIVIDE, dsm__s(r->key), dsm__i(m->n_kv_heads), dsm__s("attention.head_count"), dsm__i(m->n_heads));
+        by_head = (uint64_t)(m->width / m->n_heads);
+        for (int i = 0; i < 2; i++) if (!dsm__arch_has(r, i ? "attention.value_length" : "attention.key_length") && m->width % m->n_heads && !r->status) {
+            dsm__arch_key(r, "attention.head_count");
+            r->status = dsm__err(r->error, DSM__ERR_HEADS_DIVIDE, dsm__s(r->key), dsm__i(m->n_heads), dsm__s("embedding_length"), dsm__i(m->width)); }
+        m->head_k = dsm__arch_int(r, "attention.key_length", by_head, 1, 1 << 16);
+        m->head_v = dsm__arch_int(r, "attention.value_length", by_head, 1, 1 << 16);
+        key = dsm__arch_int(r, "rope.dimension_count", 0, 0, 1 << 16);
+        m->n_rot = key ? key : m->head_k;
+    }
+    dsm__arch_key(r, "rope.dimension_count");
+    if (!r->status && (m->n_rot > m->head_k || m->n_rot % 2)) r->status = dsm__err(r->error, DSM__ERR_KEY_RANGE, dsm__s(r->key), dsm__i(m->n_rot), dsm__s("even numbers up"), dsm__i(m->head_k));
+}
+DSM__FN void dsm__arch_numbers(dsm__arch_reader *r) {
+    dsm__arch *m = r->m; double eps;
+    r->n_blocks = dsm__arch_int(r, "block_count", DSM__REQUIRED, 1, DSM__ARCH_LAYERS);
+    m->n_mtp = dsm__arch_int(r, "nextn_predict_layers", 0, 0, r->n_blocks - 1);
+    m->n_layers = r->n_blocks - m->n_mtp;
+    if (m->n_mtp && m->family != DSM__ARCH_DEEPSEEK2 && !r->status) r->status = dsm__err(r->error, DSM__ERR_ARCH_KEY, dsm__s(dsm__arch_key(r, "nextn_predict_layers")));
+    m->width = dsm__arch_int(r, "embedding_length", DSM__REQUIRED, 1, DSM__ARCH_WIDTH);
+    { uint64_t context = dsm__arch_uint(r, "context_length", DSM__REQUIRED, 1, UINT64_MAX - 1); m->context = context > DSM__ARCH_CONTEXT ? (int)DSM__ARCH_CONTEXT : (int)context; }
+    m->ffn_width = dsm__arch_int(r, "feed_forward_length", DSM__REQUIRED, 1, DSM__ARCH_WIDTH);
+    eps = dsm__arch_float(r, "attention.layer_norm_rms_epsilon", DSM__REQUIRED_F64); m->eps = (float)eps;
+    if (!r->status && !(m->eps >= 0)) r->status = dsm__err(r->error, DSM__ERR_KEY_FINITE, dsm__s(r->key), dsm__s(", not negative"));
+    dsm__arch_heads(r);
+    dsm__arch_experts(r);
+    dsm__arch_refuse(r);
+}
+
+/* --- rotary embedding --- */
+/* The dimension that turns so many times within the original context. */
+DSM__FN double dsm__arch_turns(int n_rot, double context, double turns, double base) { return n_rot * dsm__num_log64(context / (turns * 6.283185307179586476925)) / (2 * dsm__num_log64(base)); }
+DSM__FN void dsm__arch_rope(dsm__arch_reader *r, const float *freqs /* [n_rot/2] or NULL */) {
+    dsm__arch *m = r->m; dsm__str kind; int yarn, none, half = m->n_rot / 2; double base, factor, ext, log_factor, log_mul, amplitude, scale, low = 0, high = 0;
+    if (r->status) return;
+    if (0 != (r->status = dsm__file_str(r->f, dsm__arch_key(r, "rope.scaling.type"), "linear", &kind, r->error))) return;
+    yarn = dsm__str_is(kind, "yarn"); none = dsm__str_is(kind, "none");
+    if (!yarn && !none && !dsm__str_is(kind, "linear")) { r->status = dsm__err(r->error, DSM__ERR_ROPE_TYPE, dsm__s(r->key), dsm__t(kind)); return; }
+    factor = dsm__arch_above(r, "rope.scaling.factor", 0, -1e-30, ", not negative");
+    if (!(factor > 0)) factor = dsm__arch_above(r, "rope.scale_linear", 0, -1e-30, ", not negative");
+    if (!(factor > 0) || none) factor = 1;
+    base = dsm__arch_above(r, "rope.freq_base", 10000, 1, " above 1");
+    ext = dsm__arch_float(r, "rope.scaling.yarn_ext_factor", 1);
+    if (!yarn) ext = 0;
+    log_factor = factor > 1 ? dsm__num_log64(factor) : 0;
+    log_mul = dsm__arch_float(r, "rope.scaling.yarn_log_multiplier", 0) / .1;
+    amplitude = dsm__arch_float(r, "rope.scaling.attn_factor", 1) * dsm__arch_float(r, "rope.scaling.yarn_attn_factor", 1);
+    if (ext < 0 || ext > 0) {
+        uint64_t original = dsm__arch_uint(r, "rope.scaling.original_context_length", 0, 0, UINT64_MAX - 1);
+        double fast = dsm__arch_above(r, "rope.scaling.yarn_beta_fast", 32, 0, " above 0"), slow = dsm__arch_above(r, "rope.scaling.yarn_beta_slow", 1, 0, " above 0");
+        if (!original) original = dsm__arch_uint(r, "context_length", DSM__REQUIRED, 1, UINT64_MAX - 1);
+        if (r->status) return;
+        low = floor(dsm__arch_turns(m->n_rot, (double)original, fast, base)); high = ceil(dsm__arch_turns(m->n_rot, (double)original, slow, base));
+        if (!(low > 0)) low = 0;
+        if (!(high < m->n_rot - 1)) high = m->n_rot - 1;
+        high = high - low > .001 ? high - low : .001;
+        if (!(log_mul < 0 || log_mul > 0)) amplitude *= 1 + .1 * log_factor;
+    }
+    scale = 1 / sqrt((double)m->head_k);
+    if (m->mla) { /* DeepSeek scales the scores instead of cos and sin */
+        double whole = (ext < 0 || ext > 0 ? amplitude : amplitude * (1 + .1 * log_factor)) * (1 + .1 * log_mul * log_factor);
+        scale *= whole * whole; }
+    m->rope_amplitude = (float)amplitude; m->attn_scale = (float)scale;
+    if (!r->status && (!dsm__num_finite(m->rope_amplitude) || !dsm__num_finite(m->attn_scale))) r->status = dsm__err(r->error, DSM__ERR_KEY_FINITE, dsm__s(dsm__arch_key(r, "rope.scaling.attn_factor")), dsm__s(" of a sensible size"));
+    for (int i = 0; i < half && !r->status; i++) {
+        double theta = dsm__num_pow64(base, -2.0 * i / m->n_rot), slow, keep = (i - low) / high;
+        if (freqs) theta /= (double)freqs[i];
+        slow = theta / factor; keep = ext < 0 || ext > 0 ? (1 - (keep < 0 ? 0 : keep > 1 ? 1 : keep)) * ext : 0;
+        theta = keep < 0 || keep > 0 ? slow * (1 - keep) + theta * keep : slow;
+        if (!(theta > -64 && theta < 64)) r->status = dsm__err(r->error, DSM__ERR_ROPE_TABLE, dsm__t(m->architecture), dsm__i(i));
+        if (m->rope_theta) m->rope_theta[i] = theta;
+    }
+}
+
+/* --- tensors --- */
+DSM__FN char *dsm__arch_digits(char *to, uint64_t v) { char d[20]; int n = 0; do d[n++] = (char)('0' + v % 10); while (v /= 10); while (n) *to++ = d[--n]; *to = 0; return to; }
+DSM__FN const char *dsm__arch_name(dsm__arch_reader *r, const char *name) { /* "attn_q.weight" -> "blk.3.attn_q.weight" inside a layer */
+    char *p = r->name;
+    if (r->layer >= 0) { memcpy(p, "blk.", 4); p = dsm__arch_digits(p + 4, (uint64_t)r->layer); *p++ = '.'; }
+    strcpy(p, name); return r->name;
+}
+DSM__FN int dsm__arch_present(dsm__arch_reader *r, const char *name) { return dsm__file_tensor(r->f, dsm__arch_name(r, name)) != NULL; }
+DSM__FN void dsm__arch_shape_text(char *to, const uint64_t *ne, int n) { /* to: 96 bytes */
+    for (int i = 0; i < n; i++) { if (i) { *to++ = ','; *to++ = ' '; } to = dsm__arch_digits(to, ne[i]); }
+}
+/* The tensor of that name, if its shape is right: ne0 x ne1 x ne2. flat: stored as ne0 x (ne1 * ne2) will do as well. */
+DSM__FN const dsm__tensor_ref *dsm__arch_tensor(dsm__arch_reader *r, const char *name, int required, uint64_t ne0, uint64_t ne1, uint64_t ne2, int flat) {
+    const dsm__tensor_ref *t; uint64_t want[4]; int n_want = ne2 != 1 ? 3 : ne1 != 1 ? 2 : 1;
+    if (r->status) return NULL;
+    t = dsm__file_tensor(r->f, dsm__arch_name(r, name)); want[0] = ne0; want[1] = ne1; want[2] = ne2; want[3] = 1;
+    if (!t) { if (required) r->status = dsm__err(r->error, DSM__ERR_TENSOR_MISSING, dsm__s(r->name)); return NULL; }
+    r->used[t - r->f->tensors] = 1;
+    if (memcmp(t->ne, want, sizeof want) && !(flat && t->ne[0] == ne0 && t->ne[1] == ne1 * ne2 && t->ne[2] == 1 && t->ne[3] == 1)) {
+        char is[96], should[96];
+        dsm__arch_shape_text(is, t->ne, t->n_dims); dsm__arch_shape_text(should, want, n_want);
+        r->status = dsm__err(r->error, DSM__ERR_TENSOR_SHAPE, dsm__s(r->name), dsm__s(is), dsm__s(should)); return NULL; }
+    if (t->fmt < 0) { /* only header_only lets them come this far */
+        const char *type = dsm__fmt_ggml_name(t->ggml);
+        r->status = dsm__err(r->error, DSM__ERR_TENSOR_TYPE, dsm__t(r->m->architecture), dsm__t(t->name), dsm__u(t->ggml), dsm__s(*type == '?' ? "unknown" : type)); return NULL; }
+    if (t->n_rows > INT_MAX || t->ne[0] > INT_MAX) { r->status = dsm__err(r->error, DSM__ERR_TOO_LARGE, dsm__s(r->name)); return NULL; }
+    if (r->layer < r->m->n_layers) {
+        uint64_t n = t->n_rows * t->ne[0]; const dsm__arch *m = r->m;
+        r->m->parameters += n; r->m->active += m->n_experts && ne2 == (uint64_t)m->n_experts && dsm__str_has(t->name, "_exps.") ? n / (uint64_t)m->n_experts * (uint64_t)m->n_used : n; }
+    return t;
+}
+DSM__FN dsm__mat dsm__arch_mat(dsm__arch_reader *r, const char *name, int required, uint64_t cols, uint64_t rows, uint64_t count, int flat) { /* count matrices of rows x cols */
+    const dsm__tensor_ref *t = dsm__arch_tensor(r, name, required, cols, rows, count, flat); dsm__mat a;
+    memset(&a, 0, sizeof a);
+    if (t) { a.data = t->data; a.stride = t->stride; a.fmt = t->fmt; a.n_rows = (int)t->n_rows; a.n_cols = (int)t->ne[0]; a.present = 1; }
+    return a;
+}
+DSM__FN const float *dsm__arch_vector(dsm__arch_reader *r, const char *name, int required, uint64_t n) { /* as aligned F32 */
+    const dsm__tensor_ref *t = dsm__arch_tensor(r, name, required, n, 1, 1, 0); float *to; unsigned off;
+    if (!t) return NULL;
+    if (t->fmt != DSM__FMT_F32 && t->fmt != DSM__FMT_F16 && t->fmt != DSM__FMT_BF16) { r->status = dsm__err(r->error, DSM__ERR_TENSOR_FLOAT, dsm__s(r->name), dsm__s(dsm__fmt_ggml_name(t->ggml))); return NULL; }
+    off = (unsigned)((t->data ? (uint64_t)(uintptr_t)t->data : t->offset) & 3u);
+    if (t->fmt == DSM__FMT_F32 && !off) return t->data ? (const float *)(const void *)t->data : dsm__arch_nowhere;
+    to = (float *)dsm__mem_take(&r->vectors, n, sizeof *to);
+    if (!t->data || !to) return dsm__arch_nowhere;
+    for (uint64_t i = 0; i < n; i++) to[i] = t->fmt == DSM__FMT_F32 ? dsm__num_bits(dsm__load32(t->data + 4 * i)) : t->fmt == DSM__FMT_F16 ? dsm__num_half(dsm__load16(t->data + 2 * i)) : dsm__num_bf16(dsm__load16(t->data + 2 * i));
+    return to;
+}
+DSM__FN void dsm__arch_bind_mla(dsm__arch_reader *r, dsm__layer *y) {
+    const dsm__arch *m = r->m; uint64_t D = (uint64_t)m->width, H = (uint64_t)m->n_heads, P = (uint64_t)m->nope, R = (uint64_t)m->n_rot, V = (uint64_t)m->head_v, latent = (uint64_t)m->latent, Q = (uint64_t)m->q_rank;
+    int k_b, v_b, kv_b;
+    if (dsm__arch_present(r, "attn_q.weight")) y->q = dsm__arch_mat(r, "attn_q.weight", 1, D, H * (P + R), 1, 0);
+    else {
+        if (!r->status && !Q) r->status = dsm__err(r->error, dsm__arch_present(r, "attn_q_a.weight") ? DSM__ERR_KEY_MISSING : DSM__ERR_TENSOR_MISSING, dsm__s(dsm__arch_present(r, "attn_q_a.weight") ? dsm__arch_key(r, "attention.q_lora_rank") : dsm__arch_name(r, "attn_q.weight")));
+        y->q_a = dsm__arch_mat(r, "attn_q_a.weight", 1, D, Q, 1, 0);
+        y->q_a_norm = dsm__arch_vector(r, "attn_q_a_norm.weight", 1, Q);
+        y->q_b = dsm__arch_mat(r, "attn_q_b.weight", 1, Q, H * (P + R), 1, 0); }
+    y->kv_a = dsm__arch_mat(r, "attn_kv_a_mqa.weight", 1, D, latent + R, 1, 0);
+    y->kv_a_norm = dsm__arch_vector(r, "attn_kv_a_norm.weight", 1, latent);
+    k_b = dsm__arch_present(r, "attn_k_b.weight"); v_b = dsm__arch_present(r, "attn_v_b.weight"); kv_b = dsm__arch_present(r, "attn_kv_b.weight");
+    if (!r->status && k_b != v_b && !kv_b) r->status = dsm__err(r->error, DSM__ERR_TENSOR_PAIR, dsm__s(k_b ? "attn_k_b.weight" : "attn_v_b.weight"), dsm__s(dsm__arch_name(r, k_b ? "attn_v_b.weight" : "attn_k_b.weight")));
+    if (!r->status && k_b != v_b) r->status = dsm__err(r->error, DSM__ERR_TENSOR_MISSING, dsm__s(dsm__arch_name(r, k_b ? "attn_v_b.weight" : "attn_k_b.weight")));
+    y->split = k_b && v_b;
+    if (y->split) {
+        y->k_b = dsm__arch_mat(r, "attn_k_b.weight", 1, P, latent, H, 1); y->v_b = dsm__arch_mat(r, "attn_v_b.weight", 1, latent, V, H, 1);
+        y->k_b_head_stride = y->k_b.stride * (size_t)latent; y->v_b_head_stride = y->v_b.stride * (size_t)V;
+        if (kv_b && !r->status) { /* the same weights once more, not used */
+            uint64_t all = r->m->parameters, active = r->m->active;
+            dsm__arch_mat(r, "attn_kv_b.weight", 1, latent, H * (P + V), 1, 0); r->m->parameters = all; r->m->active = active; }
+    } else {
+        y->kv_b = dsm__arch_mat(r, "attn_kv_b.weight", 1, latent, H * (P + V), 1, 0);
+        y->v_b = y->kv_b; y->v_b.n_rows = (int)(H * V); y->kv_b_head_stride = y->v_b_head_stride = y->kv_b.stride * (size_t)(P + V);
+        if (y->v_b.data) y->v_b.data += y->kv_b.stride * (size_t)P; }
+    y->o = dsm__arch_mat(r, "attn_output.weight", 1, H * V, D, 1, 0);
+}
+DSM__FN void dsm__arch_bind_heads(dsm__arch_reader *r, dsm__layer *y) {
+    const dsm__arch *m = r->m; uint64_t D = (uint64_t)m->width, H = (uint64_t)m->n_heads, K = (uint64_t)m->n_kv_heads, d_k = (uint64_t)m->head_k, d_v = (uint64_t)m->head_v; int bias = m->family == DSM__ARCH_QWEN2;
+    y->q = dsm__arch_mat(r, "attn_q.weight", 1, D, H * d_k, 1, 0); y->q_bias = dsm__arch_vector(r, "attn_q.bias", bias, H * d_k);
+    y->k = dsm__arch_mat(r, "attn_k.weight", 1, D, K * d_k, 1, 0); y->k_bias = dsm__arch_vector(r, "attn_k.bias", bias, K * d_k);
+    y->v = dsm__arch_mat(r, "attn_v.weight", 1, D, K * d_v, 1, 0); y->v_bias = dsm__arch_vector(r, "attn_v.bias", bias, K * d_v);
+    y->o = dsm__arch_mat(r, "attn_output.weight", 1, H * d_v, D, 1, 0);
+    if (m->family == DSM__ARCH_QWEN3) { y->q_norm = dsm__arch_vector(r, "attn_q_norm.weight", 1, d_k); y->k_norm = dsm__arch_vector(r, "attn_k_norm.weight", 1, d_k); }
+}
+DSM__FN void dsm__arch_bind_experts(dsm__arch_reader *r, dsm__layer *y) {
+    dsm__arch *m = r->m; uint64_t D = (uint64_t)m->width, F = (uint64_t)m->expert_width, E = (uint64_t)m->n_experts, S; const dsm__tensor_ref *t; int top2;
+    y->moe = 1;
+    y->router = dsm__arch_mat(r, "ffn_gate_inp.weight", 1, D, E, 1, 0);
+    if (!r->status && y->router.fmt != DSM__FMT_F32 && y->router.fmt != DSM__FMT_F16 && y->router.fmt != DSM__FMT_BF16) {
+        t = dsm__file_tensor(r->f, r->name); r->status = dsm__err(r->error, DSM__ERR_TENSOR_FLOAT, dsm__s(r->name), dsm__s(dsm__fmt_ggml_name(t->ggml))); }
+    y->router_bias = dsm__arch_vector(r, "exp_probs_b.bias", 0, E);
+    top2 = y->router_bias != NULL;
+    if (m->group_top2 < 0) m->group_top2 = top2;
+    else if (m->group_top2 != top2 && !r->status) r->status = dsm__err(r->error, DSM__ERR_TENSOR_SOME, dsm__s(dsm__arch_name(r, "exp_probs_b.bias")));
+    y->fused_gate_up = dsm__arch_present(r, "ffn_gate_up_exps.weight");
+    if (y->fused_gate_up) y->gate_exps = dsm__arch_mat(r, "ffn_gate_up_exps.weight", 1, D, 2 * F, E, 0);
+    else { y->gate_exps = dsm__arch_mat(r, "ffn_gate_exps.weight", 1, D, F, E, 0); y->up_exps = dsm__arch_mat(r, "ffn_up_exps.weight", 1, D, F, E, 0); }
+    y->down_exps = dsm__arch_mat(r, "ffn_down_exps.weight", 1, F, D, E, 0);
+    if (!r->status && m->n_shared < 0) { t = dsm__file_tensor(r->f, dsm__arch_name(r, "ffn_gate_shexp.weight")); m->n_shared = t && t->ne[1] / F <= 1024 ? (int)(t->ne[1] / F) : 0; }
+    if (m->n_shared > 0) {
+        S = F * (uint64_t)m->n_shared;
+        y->gate_shared = dsm__arch_mat(r, "ffn_gate_shexp.weight", 1, D, S, 1, 0); y->up_shared = dsm__arch_mat(r, "ffn_up_shexp.weight", 1, D, S, 1, 0);
+        y->down_shared = dsm__arch_mat(r, "ffn_down_shexp.weight", 1, S, D, 1, 0); }
+}
+DSM__FN void dsm__arch_bind(dsm__arch_reader *r) { /* runs twice: to check and count, then with memory */
+    dsm__arch *m = r->m; uint64_t D = (uint64_t)m->width, F = (uint64_t)m->ffn_width, vocab = 0; const dsm__tensor_ref *t; dsm__layer scratch; const float *freqs;
+    m->parameters = m->active = 0; m->group_top2 = -1; r->layer = -1;
+    t = dsm__file_tensor(r->f, "token_embd.weight");
+    if (t) vocab = t->ne[1];
+    m->embed = dsm__arch_mat(r, "token_embd.weight", 1, D, vocab, 1, 0); m->n_vocab = m->embed.n_rows;
+    m->output = dsm__arch_mat(r, "output.weight", 0, D, vocab, 1, 0);
+    if (!m->output.present) m->output = m->embed;
+    m->output_norm = dsm__arch_vector(r, "output_norm.weight", 1, D);
+    freqs = dsm__arch_vector(r, "rope_freqs.weight", 0, (uint64_t)m->n_rot / 2);
+    dsm__arch_rope(r, r->f->header_only || !m->layers ? NULL : freqs);
+    for (r->layer = 0; r->layer < r->n_blocks && !r->status; r->layer++) {
+        dsm__layer *y = m->layers ? m->layers + r->layer : &scratch;
+        memset(y, 0, sizeof *y);
+        y->attn_norm = dsm__arch_vector(r, "attn_norm.weight", 1, D); y->ffn_norm = dsm__arch_vector(r, "ffn_norm.weight", 1, D);
+        if (m->mla) dsm__arch_bind_mla(r, y); else dsm__arch_bind_heads(r, y);
+        if (r->layer >= m->n_dense) dsm__arch_bind_experts(r, y);
+        else { y->gate = dsm__arch_mat(r, "ffn_gate.weight", 1, D, F, 1, 0); y->up = dsm__arch_mat(r, "ffn_up.weight", 1, D, F, 1, 0); y->down = dsm__arch_mat(r, "ffn_down.weight", 1, F, D, 1, 0); }
+        if (r->layer < m->n_layers) continue;
+        y->eh_proj = dsm__arch_mat(r, "nextn.eh_proj.weight", 1, 2 * D, D, 1, 0);
+        y->enorm = dsm__arch_vector(r, "nextn.enorm.weight", 1, D); y->hnorm = dsm__arch_vector(r, "nextn.hnorm.weight", 1, D);
+        y->mtp_embed = dsm__arch_mat(r, "nextn.embed_tokens.weight", 0, D, vocab, 1, 0); y->mtp_head = dsm__arch_mat(r, "nextn.shared_head_head.weight", 0, D, vocab, 1, 0);
+        y->mtp_norm = dsm__arch_vector(r, "nextn.shared_head_norm.weight", 0, D);
+        if (!y->mtp_norm) y->mtp_norm = m->output_norm;
+    }
+    if (m->group_top2 < 0) m->group_top2 = 0;
+    if (m->n_shared < 0) m->n_shared = 0;
+}
+DSM__FN uint64_t dsm__arch_print(const dsm__arch *m, const dsm__file *f) { /* what a snapshot must agree with. Reads a few bytes of a few tensors only: each costs a page from a disk */
+    int numbers[24]; uint64_t h = 1; size_t step = f->n_tensors / 16 + 1; uint32_t bits[4];
+    numbers[0] = m->family; numbers[1] = m->n_layers; numbers[2] = m->n_mtp; numbers[3] = m->width; numbers[4] = m->n_heads; numbers[5] = m->n_kv_heads; numbers[6] = m->head_k; numbers[7] = m->head_v;
+    numbers[8] = m->n_rot; numbers[9] = m->n_vocab; numbers[10] = m->latent; numbers[11] = m->q_rank; numbers[12] = m->n_experts; numbers[13] = m->n_used; numbers[14] = m->n_shared; numbers[15] = m->expert_width;
+    numbers[16] = m->n_dense; numbers[17] = m->ffn_width; numbers[18] = m->sigmoid; numbers[19] = m->normalize; numbers[20] = m->n_groups; numbers[21] = m->n_groups_used; numbers[22] = m->group_top2; numbers[23] = m->nope;
+    bits[0] = dsm__num_as_bits(m->eps); bits[1] = dsm__num_as_bits(m->attn_scale); bits[2] = dsm__num_as_bits(m->expert_scale); bits[3] = dsm__num_as_bits(m->rope_amplitude);
+    h = dsm__hash(numbers, sizeof numbers, h); h = dsm__hash(bits, sizeof bits, h);
+    for (int i = 0; i < m->n_rot / 2; i++) { float theta = (float)m->rope_theta[i]; h = dsm__hash(&theta, sizeof theta, h); }
+    for (size_t i = 0; i < f->n_tensors; i++) {
+        const dsm__tensor_ref *t = f->tensors + f->tensor_order[i]; uint64_t n = t->bytes < 256 ? t->bytes : 256;
+        h = dsm__hash(t->name.at, t->name.n, h + t->ggml); h = dsm__hash(t->ne, sizeof t->ne, h);
+        if (i % step == 0) h = dsm__hash(t->data + (t->bytes - n) / 2, (size_t)n, h); }
+    return h ? h : 1;
+}
+DSM__FN void dsm__arch_close(dsm__arch *m) { dsm_allocator a = m->allocator; dsm__mem_free(&a, m->block, m->block_size); memset(m, 0, sizeof *m); }
+DSM__FN dsm_status dsm__arch_load(dsm__arch_reader *r, int n_token_list) {
+    static const struct { const char *name; dsm__arch_family family; } known[] = { { "llama", DSM__ARCH_LLAMA }, { "qwen2", DSM__ARCH_QWEN2 }, { "qwen3", DSM__ARCH_QWEN3 }, { "deepseek", DSM__ARCH_DEEPSEEK }, { "deepseek2", DSM__ARCH_DEEPSEEK2 } };
+    dsm__arch *m = r->m; const dsm__file *f = r->f; dsm__arena a; uint64_t vectors;
+    for (size_t i = 0; i < DSM__COUNT(known); i++) if (dsm__str_is(m->architecture, known[i].name)) m->family = (int)known[i].family;
+    if (!m->family) return dsm__err(r->error, DSM__ERR_ARCH, dsm__t(m->architecture));
+    m->neox = m->family == DSM__ARCH_QWEN2 || m->family == DSM__ARCH_QWEN3; m->mla = m->family == DSM__ARCH_DEEPSEEK2;
+    dsm__arch_numbers(r);
+    dsm__arch_bind(r);
+    if (r->status) return r->status;
+    for (size_t i = 0; i < f->n_tensors; i++) /* a tensor without a place would mean other mathematics */
+        if (!r->used[i] && !dsm__str_has(f->tensors[i].name, ".attn_rot_embd")) return dsm__err(r->error, DSM__ERR_TENSOR_UNKNOWN, dsm__t(f->tensors[i].name), dsm__t(m->architecture));
+    { uint64_t size = dsm__arch_uint(r, "vocab_size", 0, 0, UINT64_MAX - 1);
+      if (r->status) return r->status;
+      if (n_token_list > 0 && (uint64_t)n_token_list > size) size = (uint64_t)n_token_list;
+      if (size > (uint64_t)m->n_vocab) return dsm__err(r->error, DSM__ERR_VOCABULARY, dsm__u(size), dsm__i(m->n_vocab)); }
+    memset(&a, 0, sizeof a); vectors = r->vectors.used;
+    for (int pass = 0; pass < 2; pass++) { /* first to count, then to lay out */
+        a.used = 0;
+        m->layers = (dsm__layer *)dsm__mem_take(&a, (uint64_t)r->n_blocks, sizeof *m->layers);
+        m->rope_theta = (double *)dsm__mem_take(&a, (uint64_t)m->n_rot / 2, sizeof *m->rope_theta);
+        r->vectors.base = (uint8_t *)dsm__mem_take(&a, vectors, 1); r->vectors.size = vectors; r->vectors.used = 0;
+        if (pass) break;
+        if (!dsm__to_size(a.used, &m->block_size) || !(m->block = a.base = (uint8_t *)dsm__mem_alloc(&m->allocator, m->block_size))) { m->block_size = 0; return dsm__err(r->error, DSM__ERR_NO_MEMORY, dsm__u(a.used), dsm__s("the model's tables")); }
+        a.size = a.used;
+    }
+    m->bytes = m->block_size;
+    dsm__arch_bind(r);
+    if (r->status) return r->status;
+    if (!f->header_only) m->fingerprint = dsm__arch_print(m, f);
+    return DSM_OK;
+}
+/* Binds a file's tensors. n_token_list: tokens in its vocabulary, 0: none. A header_only file of a model that does not run opens too: m->refused says why. */
+DSM__FN dsm_status dsm__arch_open(dsm__arch *m, const dsm__file *f, const dsm_allocator *a, const dsm_log *log, int n_token_list, dsm_error *error) {
+    dsm__arch_reader r; dsm_error why; dsm_status status;
+    memset(m, 0, sizeof *m); memset(&r, 0, sizeof r); memset(&why, 0, sizeof why);
+    r.m = m; r.f = f; r.log = log; r.error = &why; m->allocator = *a;
+    status = dsm__file_str(f, "general.architecture", f->n_tensors ? NULL : "", &m->architecture, &why);
+    if (!status) status = dsm__file_str(f, "general.name", "", &m->name, &why);
+    if (!status && !f->n_tensors) { /* a vocabulary */
+        const dsm__key_ref *k;
+        m->vocabulary_only = 1; m->n_vocab = n_token_list;
+        k = m->architecture.n < 32 ? dsm__file_key(f, dsm__arch_key(&r, "context_length")) : NULL;
+        if (k && k->count && dsm__file_width(k->type)) { dsm__file_number v = dsm__file_element(k, 0); m->context = v.whole && v.u <= DSM__ARCH_CONTEXT ? (int)v.u : 0; }
+        return DSM_OK; }
+    if (!status) {
+        r.used = (uint8_t *)dsm__mem_alloc(a, f->n_tensors);
+        status = r.used ? dsm__arch_load(&r, n_token_list) : dsm__err(&why, DSM__ERR_NO_MEMORY, dsm__u(f->n_tensors), dsm__s("the list of tensors"));
+        dsm__mem_free(a, r.used, f->n_tensors); }
+    if (!status) return DSM_OK;
+    if (f->header_only && status != DSM_E_MEMORY) {
+        dsm__str name = m->name, architecture = m->architecture;
+        dsm__arch_close(m); m->name = name; m->architecture = architecture; m->refused = why; m->allocator = *a;
+        return DSM_OK; }
+    dsm__arch_close(m);
+    if (error) *error = why;
+    return status;
+}
 
 // >>kv
 /* The cache. Its layout is in the room kern, whose kernels read it ("The caches"); here are the rows: written, and read back. Test: tests/floats.c */
