@@ -2912,7 +2912,134 @@ DSM__FN void dsm__k_float_leave(uint64_t old) {
 }
 
 // >>pool
-/* (being built) */
+/* Workers that sleep when idle, and parallel-for over them or over the host's own jobs. A job is n slices; which thread runs a slice never matters to the
+   results. One job at a time: sessions on several threads take turns between their stages. Knows nothing of what it runs. Test: tests/pool.c */
+enum { DSM__POOL_MOST = 256, DSM__POOL_SPIN = 2000 }; /* looks before a thread goes to sleep, about 20 to 50 us */
+typedef struct dsm__pool {
+    dsm_jobs jobs;              /* the host's, where parallel_for is set */
+    int workers;                /* the caller included */
+    uint64_t stack_bytes;       /* of the threads */
+#if !DSMOE_NO_THREADS
+    int ready;                  /* the mutexes and conditions exist */
+    int n_threads;              /* started */
+    dsm__os_mutex turn, lock;   /* turn: held while a job runs */
+    dsm__os_cond work, done;
+    dsm__os_thread threads[DSM__POOL_MOST];
+    void (*fn)(void *arg, int i); void *arg;
+    uint32_t claim;             /* n << 16 | next: whoever adds 1 while next < n owns that slice, and fn and arg stand still until it is finished */
+    uint32_t finished;
+    int sleeping, waiting, stop;
+#endif
+} dsm__pool;
+DSM__FN int dsm__pool_workers(const dsm__pool *pool) { return pool->workers; }
+#if !DSMOE_NO_THREADS
+DSM__FN void dsm__pool_pause(void) {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+DSM__FN int dsm__pool_has_work(dsm__pool *pool) {
+    uint32_t c = __atomic_load_n(&pool->claim, __ATOMIC_SEQ_CST);
+    return (c & 0xffffu) < c >> 16 || __atomic_load_n(&pool->stop, __ATOMIC_SEQ_CST);
+}
+DSM__FN void dsm__pool_help(dsm__pool *pool) { /* takes slices until none is left */
+    for (;;) {
+        uint32_t c = __atomic_load_n(&pool->claim, __ATOMIC_SEQ_CST), n = c >> 16, i = c & 0xffffu;
+        if (i >= n) return;
+        if (!__atomic_compare_exchange_n(&pool->claim, &c, c + 1, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) continue;
+        pool->fn(pool->arg, (int)i);
+        if (__atomic_add_fetch(&pool->finished, 1, __ATOMIC_SEQ_CST) == n && __atomic_load_n(&pool->waiting, __ATOMIC_SEQ_CST)) {
+            pthread_mutex_lock(&pool->lock); pthread_cond_signal(&pool->done); pthread_mutex_unlock(&pool->lock); }
+    }
+}
+DSM__FN void *dsm__pool_thread(void *arg) {
+    dsm__pool *pool = (dsm__pool *)arg;
+    (void)dsm__k_float_enter();
+    while (!__atomic_load_n(&pool->stop, __ATOMIC_SEQ_CST)) {
+        int looks = 0;
+        while (looks < DSM__POOL_SPIN && !dsm__pool_has_work(pool)) { dsm__pool_pause(); looks++; }
+        if (looks == DSM__POOL_SPIN) {
+            pthread_mutex_lock(&pool->lock);
+            __atomic_add_fetch(&pool->sleeping, 1, __ATOMIC_SEQ_CST);
+            while (!dsm__pool_has_work(pool)) pthread_cond_wait(&pool->work, &pool->lock);
+            __atomic_sub_fetch(&pool->sleeping, 1, __ATOMIC_SEQ_CST);
+            pthread_mutex_unlock(&pool->lock); }
+        dsm__pool_help(pool);
+    }
+    return NULL;
+}
+#endif
+DSM__FN void dsm__pool_close(dsm__pool *pool) {
+#if !DSMOE_NO_THREADS
+    if (!pool->ready) return;
+    pthread_mutex_lock(&pool->lock);
+    __atomic_store_n(&pool->stop, 1, __ATOMIC_SEQ_CST);
+    pthread_cond_broadcast(&pool->work);
+    pthread_mutex_unlock(&pool->lock);
+    for (int i = 0; i < pool->n_threads; i++) pthread_join(pool->threads[i], NULL);
+    pthread_cond_destroy(&pool->work); pthread_cond_destroy(&pool->done);
+    pthread_mutex_destroy(&pool->turn); pthread_mutex_destroy(&pool->lock);
+    pool->ready = 0; pool->n_threads = 0;
+#else
+    (void)pool;
+#endif
+}
+DSM__FN dsm_status dsm__pool_open(dsm__pool *pool, const dsm_jobs *jobs, int threads, dsm_error *error) { /* threads 0: one for each fast core */
+    memset(pool, 0, sizeof *pool);
+    pool->jobs = *jobs;
+    if (jobs->parallel_for) {
+        if (jobs->workers < 1) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("jobs.workers"), dsm__s("must be 1 or more"));
+        pool->workers = jobs->workers < DSM__POOL_MOST ? jobs->workers : DSM__POOL_MOST; return DSM_OK; }
+    pool->workers = 1;
+    if (threads < 0 || threads > DSM__POOL_MOST) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("threads"), dsm__s("must be 0 (one for each fast core) to 256"));
+#if !DSMOE_NO_THREADS
+    if (!threads) threads = dsm__os_fast_cores();
+    if (threads == 1) return DSM_OK;
+    if (pthread_mutex_init(&pool->turn, NULL)) return dsm__err(error, DSM__ERR_THREAD, dsm__i(0), dsm__s(dsm__os_why(ENOMEM)));
+    if (pthread_mutex_init(&pool->lock, NULL)) { pthread_mutex_destroy(&pool->turn); return dsm__err(error, DSM__ERR_THREAD, dsm__i(0), dsm__s(dsm__os_why(ENOMEM))); }
+    pthread_cond_init(&pool->work, NULL); pthread_cond_init(&pool->done, NULL); /* cannot fail without attributes where this runs */
+    pool->ready = 1;
+    for (; pool->workers < threads; pool->workers++) {
+        int e = dsm__os_thread_start(&pool->threads[pool->n_threads], dsm__pool_thread, pool);
+        if (e) { int which = pool->n_threads + 1; dsm__pool_close(pool); return dsm__err(error, DSM__ERR_THREAD, dsm__i(which), dsm__s(dsm__os_why(e))); }
+        pool->n_threads++; pool->stack_bytes += DSM__OS_STACK; }
+#endif
+    return DSM_OK;
+}
+typedef struct dsm__pool_call { void (*fn)(void *arg, int i); void *arg; } dsm__pool_call;
+DSM__FN void dsm__pool_guest(void *arg, int i) { /* a slice on a thread of the host's: its floating-point mode is the host's business */
+    const dsm__pool_call *call = (const dsm__pool_call *)arg; uint64_t mode = dsm__k_float_enter();
+    call->fn(call->arg, i);
+    dsm__k_float_leave(mode);
+}
+/* fn(arg, i) once for each 0 <= i < n, n at most 65535; returns when all are done. The caller's thread has entered the float mode. */
+DSM__FN void dsm__pool_run(dsm__pool *pool, int n, void (*fn)(void *arg, int i), void *arg) {
+    if (pool->workers > 1 && n > 1) {
+        if (pool->jobs.parallel_for) {
+            dsm__pool_call call; call.fn = fn; call.arg = arg;
+            pool->jobs.parallel_for(pool->jobs.user, n, dsm__pool_guest, &call); return; }
+#if !DSMOE_NO_THREADS
+        pthread_mutex_lock(&pool->turn);
+        pool->fn = fn; pool->arg = arg;
+        __atomic_store_n(&pool->finished, 0, __ATOMIC_SEQ_CST);
+        __atomic_store_n(&pool->claim, (uint32_t)n << 16, __ATOMIC_SEQ_CST);
+        if (__atomic_load_n(&pool->sleeping, __ATOMIC_SEQ_CST)) { pthread_mutex_lock(&pool->lock); pthread_cond_broadcast(&pool->work); pthread_mutex_unlock(&pool->lock); }
+        dsm__pool_help(pool);
+        for (int looks = 0; looks < DSM__POOL_SPIN && __atomic_load_n(&pool->finished, __ATOMIC_SEQ_CST) < (uint32_t)n; looks++) dsm__pool_pause();
+        if (__atomic_load_n(&pool->finished, __ATOMIC_SEQ_CST) < (uint32_t)n) {
+            pthread_mutex_lock(&pool->lock);
+            __atomic_store_n(&pool->waiting, 1, __ATOMIC_SEQ_CST);
+            while (__atomic_load_n(&pool->finished, __ATOMIC_SEQ_CST) < (uint32_t)n) pthread_cond_wait(&pool->done, &pool->lock);
+            __atomic_store_n(&pool->waiting, 0, __ATOMIC_SEQ_CST);
+            pthread_mutex_unlock(&pool->lock); }
+        pthread_mutex_unlock(&pool->turn);
+        return;
+#endif
+    }
+    for (int i = 0; i < n; i++) fn(arg, i);
+}
 
 // >>file
 /* The GGUF container, from a path, a file descriptor, memory or callbacks; shards; values of keys. Every byte is untrusted: nothing is believed before it is
