@@ -375,10 +375,10 @@ extern "C" {
 #define DSMOE_SCALAR_ONLY 0 /* no SIMD: small and slow, the same bits */
 #endif
 #ifndef DSMOE_NO_AVX2
-#define DSMOE_NO_AVX2 DSMOE_SCALAR_ONLY
+#define DSMOE_NO_AVX2 DSMOE_SCALAR_ONLY /* all of x86's SIMD */
 #endif
 #ifndef DSMOE_NO_AVX512
-#define DSMOE_NO_AVX512 DSMOE_SCALAR_ONLY /* the 512-bit and the 256-bit VNNI passes */
+#define DSMOE_NO_AVX512 DSMOE_NO_AVX2 /* AVX-512 with VNNI */
 #endif
 #ifndef DSMOE_NO_NEON
 #define DSMOE_NO_NEON DSMOE_SCALAR_ONLY
@@ -1397,7 +1397,8 @@ typedef struct dsm__kernels {
      DSM__ATTR    its target attribute, or nothing
      DSM__BITS    its words: 0 plain C, 128 NEON, 256 AVX2, 512 AVX-512
      DSM__DOT     1: there is an instruction for sums of four byte products (2: its AVX-VNNI spelling)
-     DSM__FLOATS  the pass whose float functions it has: itself, or one with the same registers
+     DSM__FLOATS  the pass whose float functions it has: itself, or one with the same registers (then DSM__FLOATS_HERE is 0)
+     DSM__UNPACKS the same for unpackers
    Nothing inline is shared between passes: gcc before 14 cannot inline across target attributes. Data may be shared. The short names below
    are the user's again at the end. */
 _Pragma("push_macro(\"K\")") _Pragma("push_macro(\"FN\")") _Pragma("push_macro(\"OUT\")") _Pragma("push_macro(\"UNROLL\")") _Pragma("push_macro(\"ROWS\")")
@@ -1642,7 +1643,8 @@ FN uint32_t K(top)(const float *x, int n) { /* the largest |x|, as bits; n a mul
     return a; }
 #define Act const int8_t *          /* 16 activations, as a tile likes them: broadcast from memory, four at a time */
 FN Act K(act)(const int8_t *p) { return p; }
-FN Ints K(ldw)(const uint8_t *p) { return DSM__SI(load)((const Ints *)(const void *)p); }
+FN Ints K(ldw)(const uint8_t *p, const int f) { /* AVX2's unpackers leave signed bytes as they are */
+    const Ints a = DSM__SI(load)((const Ints *)(const void *)p); return DSM__DOT == 2 && FORMAT.bias < 0 ? DSM__SI(xor)(a, K(all)(128)) : a; }
 #define DSM__START(x, e, slot) K(from)(x, from, e, f)
 #define DSM__ORDER (void)0
 #define DSM__OPAQUE
@@ -1742,7 +1744,7 @@ FN void K(put)(uint8_t *p, Chunk c, const int f) { /* rows interleaved by four b
     vst4q_u32((uint32_t *)(void *)p, t); }
 #define Act int8x16_t
 FN Act K(act)(const int8_t *p) { return vld1q_s8(p); }
-FN Ints K(ldw)(const uint8_t *p) { return vreinterpretq_u32_u8(vld1q_u8(p)); }
+FN Ints K(ldw)(const uint8_t *p, const int f) { (void)f; return vreinterpretq_u32_u8(vld1q_u8(p)); }
 FN void K(mac)(Ints *c, Ints *h, Ints w, Act x, const int i, const int n, const int32_t *from, const int f) {
     int32x4_t s = i ? vreinterpretq_s32_u32(*c) : vld1q_s32(from); const int8x16_t v = vreinterpretq_s8_u32(w); (void)h; (void)n; (void)f;
     switch (i % 4) {
@@ -1983,11 +1985,15 @@ OUT void K(pad)(uint8_t *to, const uint8_t *w, size_t stride, int bytes) {
                 UNROLL for (int t = 0; t < n; t++) K(fst)(y + t * ldy + r, k.acc[t]); } } break;
 
 /* prompts: a tile's rows are unpacked once (chunk: 16 * ROWS bytes; a tile is DSM__PANEL of them side by side; scales DSM__PANEL * ROWS floats) ... */
+#if DSM__UNPACKS_HERE
 #define DSM__UNPACKED(name) OUT void K(unpack_##name)(const uint8_t *w, size_t stride, int len, dsm__k_scratch to) { \
         const int f = DSM__FMT_##name; DSM__PAD; \
         for (int v = 0, z; v < DSM__PANEL; v++, w += ROWS * stride) for (int e = 0; e < len; e = z) { \
             Sink k; k.w = to.w + (v * 16 + e * DSM__PANEL) * ROWS; k.s = to.s + (v + e / FORMAT.width * DSM__PANEL) * ROWS; k.m = to.m + (v + e / FORMAT.width * DSM__PANEL) * ROWS; \
             DSM__WALK(name, 0) } }
+#else
+#define DSM__UNPACKED(name)
+#endif
 #if DSM__LANES /* ... and multiplied DSM__PANEL vectors of rows x DSM__TOKENS tokens at a time. p is in registers, acc in L1 (sums). */
 #define DSM__ALL UNROLL for (int t = 0; t < n; t++) UNROLL for (int v = 0; v < DSM__PANEL; v++)
 FN void K(tile64)(const uint8_t *w, const float *s, const float *m, const dsm__x64 *x, long ldx, float *y, long ldy, const int from, const int n, const int f) {
@@ -1997,7 +2003,7 @@ FN void K(tile64)(const uint8_t *w, const float *s, const float *m, const dsm__x
         UNROLL for (int i = 0; i < width / 4; i++) {
             if (i % 4 == 0) UNROLL for (int t = 0; t < n; t++) q[t] = K(act)(x[t * ldx].q + e + 4 * i);
             DSM__ORDER;
-            UNROLL for (int v = 0; v < DSM__PANEL; v++) a[v] = K(ldw)(w + ((e / 16 + i / 4) * DSM__PANEL + v) * 16 * ROWS + i % 4 * 4 * ROWS);
+            UNROLL for (int v = 0; v < DSM__PANEL; v++) a[v] = K(ldw)(w + ((e / 16 + i / 4) * DSM__PANEL + v) * 16 * ROWS + i % 4 * 4 * ROWS, f);
             DSM__ALL K(mac)(&c[t][v], &h[t][v], a[v], q[t], i, width / 4, DSM__START(x + t * ldx, e, t * DSM__PANEL + v), f); }
         UNROLL for (int v = 0; v < DSM__PANEL; v++) d[v] = K(fld)(s + (e / width * DSM__PANEL + v) * ROWS);
         DSM__ALL p[t][v] = e ? K(fma)(K(real)(c[t][v]), d[v], p[t][v]) : K(fmul)(K(real)(c[t][v]), d[v]);
@@ -2603,8 +2609,8 @@ DSM__K_TILES(DSM__X)
 #undef DSM__X
 static const dsm__kernels K(kernels) = { DSM__STR(DSM__PASS), ROWS, DSM__TOKENS < 4 ? DSM__TOKENS : 4, DSM__PANEL * ROWS, DSM__TOKENS, DSM__NARROWER, {
 #define DSM__X(name, ggml, bytes) { NULL, NULL, NULL, 0 },
-#define DSM__X1(name, ggml, unit, bytes, width, mins, wmax, bias, tile) { K(matvec_##name), K(unpack_##name), K(tile_##tile), DSM__FROM(width, bias) },
-#define DSM__X2(name, ggml, unit, bytes, width, mins, wmax, bias, tile) { NULL, K(unpack_##name), K(tile_##tile), DSM__FROM(width, bias) },
+#define DSM__X1(name, ggml, unit, bytes, width, mins, wmax, bias, tile) { K(matvec_##name), DSM__CAT(dsm__k_unpack_##name, DSM__UNPACKS), K(tile_##tile), DSM__FROM(width, bias) },
+#define DSM__X2(name, ggml, unit, bytes, width, mins, wmax, bias, tile) { NULL, DSM__CAT(dsm__k_unpack_##name, DSM__UNPACKS), K(tile_##tile), DSM__FROM(width, bias) },
     DSM__FMT_LIST(DSM__X, DSM__X1, DSM__X2) },
 #undef DSM__X
 #undef DSM__X1
@@ -2658,6 +2664,8 @@ static const dsm__kernels K(kernels) = { DSM__STR(DSM__PASS), ROWS, DSM__TOKENS 
 #undef DSM__DOT
 #undef DSM__FLOATS
 #undef DSM__FLOATS_HERE
+#undef DSM__UNPACKS
+#undef DSM__UNPACKS_HERE
 #undef DSM__NARROWER
 _Pragma("pop_macro(\"K\")") _Pragma("pop_macro(\"FN\")") _Pragma("pop_macro(\"OUT\")") _Pragma("pop_macro(\"UNROLL\")") _Pragma("pop_macro(\"ROWS\")")
 _Pragma("pop_macro(\"Chunk\")") _Pragma("pop_macro(\"Sink\")") _Pragma("pop_macro(\"Sums\")") _Pragma("pop_macro(\"Chain\")") _Pragma("pop_macro(\"Ints\")")
@@ -2675,7 +2683,9 @@ _Pragma("pop_macro(\"scale\")") _Pragma("pop_macro(\"least\")") _Pragma("pop_mac
 #define DSM__BITS 0
 #define DSM__DOT 0
 #define DSM__FLOATS scalar
+#define DSM__UNPACKS scalar
 #define DSM__FLOATS_HERE 1
+#define DSM__UNPACKS_HERE 1
 #define DSM__NARROWER NULL
 #include DSMOE_HEADER_NAME
 #if defined(__x86_64__) && !DSMOE_NO_AVX2
@@ -2684,7 +2694,9 @@ _Pragma("pop_macro(\"scale\")") _Pragma("pop_macro(\"least\")") _Pragma("pop_mac
 #define DSM__BITS 256
 #define DSM__DOT 0
 #define DSM__FLOATS avx2
+#define DSM__UNPACKS avx2
 #define DSM__FLOATS_HERE 1
+#define DSM__UNPACKS_HERE 1
 #define DSM__NARROWER &dsm__k_kernels_scalar
 #include DSMOE_HEADER_NAME
 #define DSM__PASS avxvnni       /* 256 bits, 16 registers: client processors since 2021 */
@@ -2692,25 +2704,21 @@ _Pragma("pop_macro(\"scale\")") _Pragma("pop_macro(\"least\")") _Pragma("pop_mac
 #define DSM__BITS 256
 #define DSM__DOT 2
 #define DSM__FLOATS avx2
+#define DSM__UNPACKS avx2
 #define DSM__FLOATS_HERE 0
+#define DSM__UNPACKS_HERE 0
 #define DSM__NARROWER &dsm__k_kernels_scalar
 #include DSMOE_HEADER_NAME
 #if !DSMOE_NO_AVX512
-#define DSM__PASS vnni256       /* the same in the AVX-512 encoding */
-#define DSM__ATTR __attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512vnni")))
-#define DSM__BITS 256
-#define DSM__DOT 1
-#define DSM__FLOATS avx2
-#define DSM__FLOATS_HERE 0
-#define DSM__NARROWER &dsm__k_kernels_scalar
-#include DSMOE_HEADER_NAME
 #define DSM__PASS avx512
 #define DSM__ATTR __attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512vnni")))
 #define DSM__BITS 512
 #define DSM__DOT 1
 #define DSM__FLOATS avx512
+#define DSM__UNPACKS avx512
 #define DSM__FLOATS_HERE 1
-#define DSM__NARROWER &dsm__k_kernels_vnni256
+#define DSM__UNPACKS_HERE 1
+#define DSM__NARROWER &dsm__k_kernels_avx2
 #include DSMOE_HEADER_NAME
 #endif
 #endif
@@ -2720,7 +2728,9 @@ _Pragma("pop_macro(\"scale\")") _Pragma("pop_macro(\"least\")") _Pragma("pop_mac
 #define DSM__BITS 128
 #define DSM__DOT 0
 #define DSM__FLOATS neon
+#define DSM__UNPACKS neon
 #define DSM__FLOATS_HERE 1
+#define DSM__UNPACKS_HERE 1
 #define DSM__NARROWER &dsm__k_kernels_scalar
 #include DSMOE_HEADER_NAME
 #if !DSMOE_NO_DOTPROD && (defined(__ARM_FEATURE_DOTPROD) || !defined(__clang__) || __clang_major__ >= 16) /* before, clang has vdotq only where the base has it */
@@ -2738,7 +2748,9 @@ _Pragma("pop_macro(\"scale\")") _Pragma("pop_macro(\"least\")") _Pragma("pop_mac
 #define DSM__BITS 128
 #define DSM__DOT 1
 #define DSM__FLOATS neon
+#define DSM__UNPACKS dotprod
 #define DSM__FLOATS_HERE 0
+#define DSM__UNPACKS_HERE 1
 #define DSM__NARROWER &dsm__k_kernels_neon
 #include DSMOE_HEADER_NAME
 #endif
@@ -2749,7 +2761,7 @@ _Pragma("pop_macro(\"scale\")") _Pragma("pop_macro(\"least\")") _Pragma("pop_mac
 
 /* ---- the levels, worst first, and the feature each one needs ---- */
 #if defined(__x86_64__) && !DSMOE_NO_AVX2 && !DSMOE_NO_AVX512
-#define DSM__K_LEVELS(X) X(scalar, 0) X(avx2, DSM__CPU_AVX2) X(avxvnni, DSM__CPU_AVXVNNI) X(vnni256, DSM__CPU_AVX512) X(avx512, DSM__CPU_AVX512)
+#define DSM__K_LEVELS(X) X(scalar, 0) X(avx2, DSM__CPU_AVX2) X(avxvnni, DSM__CPU_AVXVNNI) X(avx512, DSM__CPU_AVX512)
 #elif defined(__x86_64__) && !DSMOE_NO_AVX2
 #define DSM__K_LEVELS(X) X(scalar, 0) X(avx2, DSM__CPU_AVX2) X(avxvnni, DSM__CPU_AVXVNNI)
 #elif defined(__aarch64__) && !DSMOE_NO_NEON && DSM__K_DOTPROD
