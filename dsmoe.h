@@ -3970,7 +3970,8 @@ DSM__FN void dsm__tok_layout(dsm__tok *t, const dsm__tok_keys *k, dsm__arena *m)
 }
 DSM__FN int dsm__tok_kind_of(const dsm__tok_keys *k, uint64_t i, dsm__str text) { /* as the file has it; without a list the names must do */
     dsm__file_number v;
-    if (!k->kinds) return dsm__tok_byte_of(text) >= 0 ? DSM_TOKEN_BYTE : dsm__str_is(text, "<unk>") ? DSM_TOKEN_UNKNOWN : dsm__tok_looks_special(text) && text.n > 3 ? DSM_TOKEN_CONTROL : DSM_TOKEN_NORMAL;
+    if (!k->kinds) return dsm__tok_byte_of(text) >= 0 ? DSM_TOKEN_BYTE : dsm__str_is(text, "<unk>") ? DSM_TOKEN_UNKNOWN :
+                          dsm__tok_looks_special(text) && text.n > 3 ? DSM_TOKEN_CONTROL : DSM_TOKEN_NORMAL;
     v = dsm__file_element(k->kinds, i);
     return v.whole && v.u >= DSM_TOKEN_NORMAL && v.u <= DSM_TOKEN_BYTE ? (int)v.u : DSM_TOKEN_NORMAL;
 }
@@ -4006,7 +4007,7 @@ DSM__FN dsm_status dsm__tok_read_tokens(dsm__tok *t, const dsm__tok_keys *k, con
         if (kind == DSM_TOKEN_BYTE) { byte = dsm__tok_byte_of(s); if (byte < 0) kind = DSM_TOKEN_NORMAL; }
         t->kind[id] = (uint8_t)kind; t->offset[id] = used;
         if (byte >= 0) { *to = (char)byte; n = 1; if (t->byte_id[byte] < 0) t->byte_id[byte] = (int32_t)id; }
-        else if (!t->spm && (kind == DSM_TOKEN_NORMAL || kind == DSM_TOKEN_UNUSED || kind == DSM_TOKEN_BYTE) && (n = dsm__tok_unmap(byte_of, s.at, s.n, to)) != SIZE_MAX) t->kind[id] |= DSM__TOK_MERGES;
+        else if (!t->spm && (kind == DSM_TOKEN_NORMAL || kind == DSM_TOKEN_UNUSED) && (n = dsm__tok_unmap(byte_of, s.at, s.n, to)) != SIZE_MAX) t->kind[id] |= DSM__TOK_MERGES;
         else if (t->spm && (kind == DSM_TOKEN_NORMAL || kind == DSM_TOKEN_UNUSED)) {
             n = 0; t->kind[id] |= DSM__TOK_MERGES;
             for (size_t i = 0; i < s.n; i++) if (s.n - i >= 3 && !memcmp(s.at + i, DSM__TOK_LOW, 3)) { to[n++] = ' '; i += 2; } else to[n++] = s.at[i];
@@ -4047,7 +4048,8 @@ DSM__FN dsm_status dsm__tok_read_merges(dsm__tok *t, const dsm__key_ref *merges,
         right = m == 1 ? t->byte_id[(uint8_t)line[n]] : dsm__tok_find(t, line + n, m);
         if (left < 0 || right < 0) { ++*skipped; continue; }
         /* results mostly come in the order of ids */
-        id = guess < t->n_tokens && (t->kind[guess] & DSM__TOK_MERGES) && dsm__str_same(dsm__tok_str(t, (uint32_t)guess), dsm__str_n(line, n + m)) ? guess : dsm__tok_find(t, line, n + m);
+        id = guess < t->n_tokens && (t->kind[guess] & DSM__TOK_MERGES) && dsm__str_same(dsm__tok_str(t, (uint32_t)guess), dsm__str_n(line, n + m)) ? guess :
+             dsm__tok_find(t, line, n + m);
         if (id < 0) { ++*skipped; continue; }
         guess = id + 1; t->merged[rank] = (uint32_t)id;
         if (!dsm__tok_put_pair(t, (uint32_t)left, (uint32_t)right, rank)) return dsm__err(error, DSM__ERR_TOK_COLLIDE, dsm__s("merges"));
@@ -4115,15 +4117,18 @@ DSM__FN void dsm__tok_choose_template(dsm__tok *t, const dsm__file *f, const dsm
     else if (dsm__str_has(s, "<|im_start|>")) t->family = DSM_TEMPLATE_CHATML;
     else if (dsm__str_has(s, "<|start_header_id|>")) t->family = DSM_TEMPLATE_LLAMA3;
     if (t->family) { t->reasons |= t->family == DSM_TEMPLATE_R1 || t->family == DSM_TEMPLATE_V31; return; }
+    /* no template: what the vocabulary tells. A distilled model has its own <think>, a V3 or R1 can't be told apart */
     if (dsm__tok_special(t, user) >= 0 && dsm__tok_special(t, DSM__TOK_ASSISTANT) >= 0) t->family = t->pre == DSM__TOK_PRE_V3 || t->think < 0 ? DSM_TEMPLATE_V3 : DSM_TEMPLATE_R1;
-    else t->family = t->spm ? DSM_TEMPLATE_RAW : t->pre == DSM__TOK_PRE_LLM ? DSM_TEMPLATE_LLM : t->pre == DSM__TOK_PRE_CODER ? DSM_TEMPLATE_CODER : t->pre == DSM__TOK_PRE_V3 ? DSM_TEMPLATE_V3 : DSM_TEMPLATE_RAW;
+    else t->family = t->spm ? DSM_TEMPLATE_RAW : t->pre == DSM__TOK_PRE_LLM ? DSM_TEMPLATE_LLM : t->pre == DSM__TOK_PRE_CODER ? DSM_TEMPLATE_CODER :
+                     t->pre == DSM__TOK_PRE_V3 ? DSM_TEMPLATE_V3 : DSM_TEMPLATE_RAW;
     t->reasons |= t->family == DSM_TEMPLATE_R1;
-    dsm__err_log(log, DSM_LOG_WARNING, s.n ? "tokenizer.chat_template is none that is known; conversations are written as %" : "the file has no chat template; conversations are written as %",
+    dsm__err_log(log, DSM_LOG_WARNING, "%; conversations are written as %", dsm__s(s.n ? "tokenizer.chat_template is none that is known" : "the file has no chat template"),
         dsm__s(names[t->family]));
 #undef DSM__TOK_ASSISTANT
 }
 DSM__FN void dsm__tok_close(dsm__tok *t) { dsm__mem_free(&t->allocator, t->block, (size_t)t->bytes); memset(t, 0, sizeof *t); }
-DSM__FN dsm_status dsm__tok_list(const dsm__file *f, const char *name, int strings, uint64_t n_tokens, const dsm__key_ref **key, dsm_error *error) { /* an optional array; with as many entries as tokens, where that counts */
+/* An optional array, with as many entries as there are tokens, where that counts. */
+DSM__FN dsm_status dsm__tok_list(const dsm__file *f, const char *name, int strings, uint64_t n_tokens, const dsm__key_ref **key, dsm_error *error) {
     const dsm__key_ref *k = dsm__file_key(f, name);
     int good = k && k->type == 9 && (strings ? k->element == 8 : k->element != 8 && k->element != 9 && k->element != 12);
     *key = NULL;
@@ -4158,7 +4163,8 @@ DSM__FN dsm_status dsm__tok_open_parts(dsm__tok *t, const dsm__file *f, const ds
         for (; i < DSM__COUNT(dsm__tok_pres) && !dsm__str_is(pre, dsm__tok_pres[i].name); i++) {}
         if (i == DSM__COUNT(dsm__tok_pres)) return dsm__err(error, DSM__ERR_TOK_PRE, dsm__t(pre));
         t->pre = dsm__tok_pres[i].pre;
-        if (t->pre == DSM__TOK_PRE_DEFAULT) dsm__err_log(log, DSM_LOG_WARNING, "tokenizer.ggml.pre is missing or 'default': text may be cut in other places than in training, and answers get worse; convert the model anew");
+        if (t->pre == DSM__TOK_PRE_DEFAULT) dsm__err_log(log, DSM_LOG_WARNING,
+            "tokenizer.ggml.pre is missing or 'default': text may be cut in other places than in training, and answers get worse; convert the model anew");
         t->whole_first = t->pre == DSM__TOK_PRE_LLAMA3;
     }
     t->n_tokens = (int)k.tokens->count;
@@ -4191,7 +4197,7 @@ DSM__FN dsm_status dsm__tok_open_parts(dsm__tok *t, const dsm__file *f, const ds
     dsm__tok_read_specials(t, f, log);
     for (uint32_t i = 0; i < t->n_added; i++) t->first[(uint8_t)t->text[t->offset[t->added[i]]]] |= (uint8_t)dsm__tok_mode_bits(t, t->added[i]);
     for (int b = 0; b < 256; b++) missing += t->byte_id[b] < 0;
-    t->byte_instead = t->unknown >= 0 ? t->unknown : t->byte_id['?'];
+    t->byte_instead = t->unknown >= 0 ? t->unknown : t->byte_id[63 /* ? */];
     if (missing) dsm__err_log(log, DSM_LOG_WARNING, "% of the 256 bytes have no token; text with them is not kept as it is", dsm__u(missing));
     v = t->spm || t->pre == DSM__TOK_PRE_LLAMA3;
     if ((e = dsm__file_bool(f, "tokenizer.ggml.add_bos_token", v, &t->add_bos, error)) != DSM_OK) return e;
@@ -4238,7 +4244,10 @@ DSM__FN uint32_t dsm__tok_next_symbol(const dsm__tok_piece *p, uint32_t at) {
     v = p->sym[at + 1] & ~DSM__TOK_INNER;
     return v > at ? v : at + 2;
 }
-DSM__FN uint32_t dsm__tok_symbol_before(const dsm__tok_piece *p, uint32_t at) { uint32_t v = p->sym[at - 1]; return v & DSM__TOK_INNER ? v & ~DSM__TOK_INNER : at - 1; } /* at > 0 */
+DSM__FN uint32_t dsm__tok_symbol_before(const dsm__tok_piece *p, uint32_t at) { /* at > 0 */
+    uint32_t v = p->sym[at - 1];
+    return v & DSM__TOK_INNER ? v & ~DSM__TOK_INNER : at - 1;
+}
 DSM__FN void dsm__tok_set_symbol(dsm__tok_piece *p, uint32_t at, uint32_t next, uint32_t id) {
     p->sym[at] = id;
     if (next - at > 1) { p->sym[at + 1] = next | DSM__TOK_INNER; p->sym[next - 1] = at | DSM__TOK_INNER; }
@@ -4296,6 +4305,10 @@ DSM__FN void dsm__tok_push(dsm__tok_run *r, int32_t id) {
     r->count++;
 }
 DSM__FN void dsm__tok_push_byte(dsm__tok_run *r, uint8_t byte) { int32_t id = r->t->byte_id[byte]; dsm__tok_push(r, id < 0 ? r->t->byte_instead : id); }
+DSM__FN void dsm__tok_push_symbol(dsm__tok_run *r, int32_t id, const uint8_t *s, size_t n) { /* bytes instead of no token, or of one that no text may become */
+    if (id >= 0 && !(r->t->kind[id] & DSM__TOK_GUARDED)) dsm__tok_push(r, id);
+    else for (size_t i = 0; i < n; i++) dsm__tok_push_byte(r, s[i]);
+}
 DSM__FN void *dsm__tok_memory(dsm__tok_run *r, uint64_t bytes) { /* valid until the next call; NULL: none, and the status says so */
     if (bytes <= DSM__TOK_STACK * 4) return r->stack;
     if (bytes <= r->work_bytes) return r->work;
@@ -4309,7 +4322,7 @@ DSM__FN void *dsm__tok_memory(dsm__tok_run *r, uint64_t bytes) { /* valid until 
 DSM__FN void dsm__tok_bpe(dsm__tok_run *r, const uint8_t *s, size_t n) { /* one piece */
     const dsm__tok *t = r->t; dsm__tok_piece p; uint32_t *words;
     if (n == 1) { dsm__tok_push_byte(r, *s); return; }
-    if (t->whole_first && n <= t->longest) { int32_t id = dsm__tok_find(t, (const char *)s, n); if (id >= 0) { dsm__tok_push(r, id); return; } }
+    if (t->whole_first && n <= t->longest) { int32_t id = dsm__tok_find(t, (const char *)s, n); if (id >= 0) { dsm__tok_push_symbol(r, id, s, n); return; } }
     if (n >= DSM__TOK_NO_ID) { r->status = dsm__err(r->error, DSM__ERR_TOO_LARGE, dsm__s("a word of 2 GB")); return; }
     words = (uint32_t *)dsm__tok_memory(r, dsm__tok_piece_words(n) * 4);
     if (!words) return;
@@ -4317,8 +4330,10 @@ DSM__FN void dsm__tok_bpe(dsm__tok_run *r, const uint8_t *s, size_t n) { /* one 
     dsm__tok_piece_place(&p, words);
     for (size_t i = 0; i < n; i++) p.sym[i] = t->byte_id[s[i]] < 0 ? DSM__TOK_NO_ID : (uint32_t)t->byte_id[s[i]];
     dsm__tok_merge(&p);
-    for (uint32_t at = 0; at < p.n; at = dsm__tok_next_symbol(&p, at))
-        if (p.sym[at] == DSM__TOK_NO_ID) dsm__tok_push_byte(r, s[at]); else dsm__tok_push(r, (int32_t)p.sym[at]);
+    for (uint32_t at = 0, next; at < p.n; at = next) {
+        next = dsm__tok_next_symbol(&p, at);
+        dsm__tok_push_symbol(r, p.sym[at] == DSM__TOK_NO_ID ? DSM__TOK_NONE : (int32_t)p.sym[at], s + at, next - at);
+    }
 }
 DSM__FN void dsm__tok_split(dsm__tok_run *r, const dsm__tok_pass *pass, const uint8_t *s, size_t from, size_t end) { /* as deep as there are passes: at most 7 */
     size_t gap = from, to;
@@ -4350,7 +4365,7 @@ DSM__FN void dsm__tok_spm(dsm__tok_run *r, const uint8_t *from, size_t n) { /* a
         int32_t id;
         next = dsm__tok_next_symbol(&p, at);
         id = next - at <= t->longest ? dsm__tok_find(t, (const char *)s + at, next - at) : DSM__TOK_NONE;
-        if (id >= 0) dsm__tok_push(r, id); else for (; at < next; at++) dsm__tok_push_byte(r, s[at]);
+        dsm__tok_push_symbol(r, id, s + at, next - at);
     }
 }
 DSM__FN void dsm__tok_fragment(dsm__tok_run *r, const uint8_t *s, size_t n) { /* between added tokens */
@@ -4380,7 +4395,8 @@ DSM__FN dsm_status dsm__tok_finish(dsm__tok_run *r, size_t *count) {
 DSM__FN void dsm__tok_begin(dsm__tok_run *r) { if (r->t->bos >= 0 && !r->count) { dsm__tok_push(r, r->t->bos); r->bos = 1; } }
 /* flags: DSM_TOKENIZE_*, DSM__TOK_MESSAGE. MORE: there are *count ids, more than cap. work (aligned to 4; may be NULL) is for pieces of more than 960 bytes and takes
    about 8.3 times their length (llama: 9.3 times the text); where it is too small the allocator is asked. Thread-safe. */
-DSM__FN dsm_status dsm__tok_encode(const dsm__tok *t, const char *text, size_t n, int flags, int32_t *ids, size_t cap, size_t *count, void *work, size_t work_bytes, dsm_error *error) {
+DSM__FN dsm_status dsm__tok_encode(const dsm__tok *t, const char *text, size_t n, int flags, int32_t *ids, size_t cap, size_t *count,
+                                   void *work, size_t work_bytes, dsm_error *error) {
     uint32_t stack[DSM__TOK_STACK]; dsm__tok_run r;
     if (dsm__tok_start(&r, t, stack, ids, cap, work, work_bytes, error) == DSM_OK) {
         if (flags & DSM_TOKENIZE_BOS) dsm__tok_begin(&r);
@@ -4390,7 +4406,9 @@ DSM__FN dsm_status dsm__tok_encode(const dsm__tok *t, const char *text, size_t n
 }
 
 /* ---- ids to text ---- */
-DSM__FN dsm_token_kind dsm__tok_kind(const dsm__tok *t, int32_t id) { return id < 0 || id >= t->n_tokens ? DSM_TOKEN_UNUSED : (dsm_token_kind)(t->kind[id] & DSM__TOK_KIND); }
+DSM__FN dsm_token_kind dsm__tok_kind(const dsm__tok *t, int32_t id) {
+    return id < 0 || id >= t->n_tokens ? DSM_TOKEN_UNUSED : (dsm_token_kind)(t->kind[id] & DSM__TOK_KIND);
+}
 DSM__FN int dsm__tok_is_end(const dsm__tok *t, int32_t id) { return id >= 0 && id < t->n_tokens && (t->kind[id] & DSM__TOK_END) != 0; }
 DSM__FN dsm__str dsm__tok_bytes(const dsm__tok *t, int32_t id, int special) {
     dsm_token_kind kind = dsm__tok_kind(t, id);
@@ -4413,8 +4431,10 @@ DSM__FN size_t dsm__tok_decode(const dsm__tok *t, const int32_t *ids, size_t n, 
     }
     return size;
 }
-DSM__FN int dsm__tok_stream(const dsm__tok *t, dsm_stream *stream, int32_t id, char *out, size_t cap) { /* whole characters; id -1: what is held. -1: cap is too small, nothing changed */
-    dsm__str s = id < 0 ? dsm__str_n("", 0) : dsm__tok_bytes(t, id, 0); size_t held = stream->n_held > 0 && stream->n_held < 4 ? (size_t)stream->n_held : 0, n = held + s.n, keep;
+/* Whole characters; id -1: what is held. Gives how many bytes, or -1: cap is too small, nothing changed. */
+DSM__FN int dsm__tok_stream(const dsm__tok *t, dsm_stream *stream, int32_t id, char *out, size_t cap) {
+    dsm__str s = id < 0 ? dsm__str_n("", 0) : dsm__tok_bytes(t, id, 0);
+    size_t held = stream->n_held > 0 && stream->n_held < 4 ? (size_t)stream->n_held : 0, n = held + s.n, keep;
     if (n > cap || n > INT_MAX) return -1;
     if (held) memcpy(out, stream->held, held);
     if (s.n) memcpy(out + held, s.at, s.n);
@@ -4443,7 +4463,10 @@ DSM__FN void dsm__tok_page_special(dsm__tok_page *p, const char *text) { /* as w
     int32_t id = dsm__tok_special(p->r->t, text);
     if (id >= 0) dsm__tok_page_id(p, id); else dsm__tok_page_words(p, text);
 }
-DSM__FN void dsm__tok_page_end(dsm__tok_page *p, const char *text) { if (dsm__tok_special(p->r->t, text) >= 0 || p->r->t->eos < 0) dsm__tok_page_special(p, text); else dsm__tok_page_id(p, p->r->t->eos); }
+DSM__FN void dsm__tok_page_end(dsm__tok_page *p, const char *text) { /* the end of an answer: by its text, else the file's EOS */
+    if (dsm__tok_special(p->r->t, text) >= 0 || p->r->t->eos < 0) dsm__tok_page_special(p, text);
+    else dsm__tok_page_id(p, p->r->t->eos);
+}
 DSM__FN void dsm__tok_page_message(dsm__tok_page *p, const dsm_message *m) { /* an earlier answer without its reasoning, where the model wants that */
     size_t n = m->size || !m->text ? m->size : strlen(m->text), from = 0;
     if (m->role == DSM_ASSISTANT && p->r->t->reasons)
@@ -4474,8 +4497,9 @@ DSM__FN int dsm__tok_page_write(dsm__tok_page *p, const dsm_message *m, size_t n
         dsm__tok_page_words(p, "Assistant:");
         break;
     case DSM_TEMPLATE_CODER:
-        if (!dsm__tok_page_systems(p, m, n)) dsm__tok_page_words(p, "You are an AI programming assistant, utilizing the Deepseek Coder model, developed by Deepseek Company, and you only answer "
-            "questions related to computer science. For politically sensitive questions, security and privacy issues, and other non-computer science questions, you will refuse to answer\n");
+        if (!dsm__tok_page_systems(p, m, n)) dsm__tok_page_words(p, "You are an AI programming assistant, utilizing the Deepseek Coder model, developed by Deepseek Company, "
+            "and you only answer questions related to computer science. For politically sensitive questions, security and privacy issues, "
+            "and other non-computer science questions, you will refuse to answer\n");
         for (size_t i = 0; i < n; i++) {
             if (m[i].role == DSM_SYSTEM) continue;
             dsm__tok_page_words(p, m[i].role == DSM_USER ? "### Instruction:\n" : "### Response:\n");
@@ -4524,7 +4548,8 @@ DSM__FN int dsm__tok_page_write(dsm__tok_page *p, const dsm_message *m, size_t n
     dsm__tok_page_id(p, DSM__TOK_NONE); /* the last run */
     return inside;
 }
-DSM__FN dsm_status dsm__tok_page_open(dsm__tok_page *p, void **text, size_t *bytes) { /* after counting: memory for the longest run, out of the caller's or the allocator's */
+/* Memory for the longest run, the caller's or the allocator's. */
+DSM__FN dsm_status dsm__tok_page_open(dsm__tok_page *p, void **text, size_t *bytes) {
     dsm__tok_run *r = p->r;
     *text = NULL; *bytes = 0;
     if (r->status < 0) return r->status;
