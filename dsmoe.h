@@ -623,6 +623,9 @@ DSM__FN dsm__arg dsm__u(uint64_t v) { dsm__arg a = dsm__i((int64_t)v); a.kind = 
     X(OPEN, DSM_E_IO, "%: can't be opened: %") \
     X(READ, DSM_E_IO, "%: can't be read: %") \
     X(MAP, DSM_E_IO, "%: can't be mapped: %") \
+    X(ROW, DSM_E_ARGUMENT, "a row of % weights is not a whole number of % blocks of %") \
+    X(FORMAT_NAME, DSM_E_ARGUMENT, "there is no tensor format '%'") \
+    X(NO_WRITER, DSM_E_UNSUPPORTED, "rows of % can't be written, or not with these weights") \
     /* file */ \
     X(READER, DSM_E_IO, "the reader failed at % bytes from offset %") \
     X(FILE_RANGE, DSM_E_ARGUMENT, "% bytes from offset % are not inside the file, which has %") \
@@ -6525,9 +6528,199 @@ DSM__FN void dsm__turn_feed(dsm__turn *t, int32_t id, int is_end, size_t n, size
 }
 
 // >>desk
-/* (being built) */
+/* Every public function: check the arguments, fill in defaults, call down, report. No other room calls a public function. Test: tests/misuse.c, tests/plan.c */
+struct dsm_model {
+    dsm_allocator allocator; dsm_log log; dsm_progress progress;
+    dsm__file file; dsm__tok tok; dsm__arch arch; dsm__pool pool;
+    const dsm__kernels *kernels;
+    int header_only;
+    int sessions;            /* open ones; atomic */
+    uint64_t warmed;         /* bytes that dsm_model_warm has touched */
+    char name[128], architecture[64], formats[160];
+};
+DSMOE_API const char *dsm_version(void) { return DSM_VERSION; }
+DSMOE_API const char *dsm_status_name(dsm_status status) {
+    switch (status) {
+    case DSM_OK: return "DSM_OK"; case DSM_MORE: return "DSM_MORE"; case DSM_DONE: return "DSM_DONE";
+    case DSM_E_ARGUMENT: return "DSM_E_ARGUMENT"; case DSM_E_MEMORY: return "DSM_E_MEMORY"; case DSM_E_IO: return "DSM_E_IO";
+    case DSM_E_FORMAT: return "DSM_E_FORMAT"; case DSM_E_UNSUPPORTED: return "DSM_E_UNSUPPORTED"; case DSM_E_CONTEXT: return "DSM_E_CONTEXT";
+    case DSM_E_CANCELLED: return "DSM_E_CANCELLED"; case DSM_E_BUSY: return "DSM_E_BUSY"; case DSM_E_NUMBER: return "DSM_E_NUMBER";
+    case DSM_E_SNAPSHOT: return "DSM_E_SNAPSHOT"; case DSM_E_THREAD: return "DSM_E_THREAD"; }
+    return "?";
+}
+DSMOE_API const char *dsm_isa_name(int i) { return dsm__k_isa_name(i); }
 
-#if 0 /* until struct dsm_model is here */
+/* ---- models ---- */
+DSM__FN void dsm__desk_printable(char *to, size_t cap, dsm__str from) { /* cut, and printable */
+    size_t n = from.n < cap - 1 ? from.n : cap - 1;
+    for (size_t i = 0; i < n; i++) to[i] = (unsigned char)from.at[i] < 32 ? '?' : from.at[i];
+    while (n && n < from.n && ((unsigned char)from.at[n] & 0xC0) == 0x80) n--; /* no half character */
+    to[n] = 0;
+}
+DSM__FN void dsm__desk_formats(const dsm__file *f, char *to, size_t cap) { /* the tensors' types, most bytes first */
+    uint64_t bytes[64]; size_t used = 0; to[0] = 0;
+    memset(bytes, 0, sizeof bytes);
+    for (size_t i = 0; i < f->n_tensors; i++) bytes[f->tensors[i].ggml < 64 ? f->tensors[i].ggml : 63] += f->tensors[i].bytes;
+    for (;;) {
+        uint32_t best = 0; size_t n;
+        for (uint32_t t = 1; t < 64; t++) if (bytes[t] > bytes[best]) best = t;
+        if (!bytes[best]) return;
+        { const char *name = dsm__fmt_ggml_name(best); n = strlen(name);
+          if (used + n + 3 > cap) return;
+          if (used) { memcpy(to + used, ", ", 2); used += 2; }
+          memcpy(to + used, name, n + 1); used += n; }
+        bytes[best] = 0;
+    }
+}
+DSM__FN void dsm__desk_free(dsm_model *m) {
+    dsm_allocator a = m->allocator;
+    dsm__pool_close(&m->pool); dsm__arch_close(&m->arch); dsm__tok_close(&m->tok); dsm__file_close(&m->file);
+    dsm__mem_free(&a, m, sizeof *m);
+}
+DSMOE_API dsm_status dsm_model_open(dsm_model **model, const dsm_model_desc *desc, dsm_error *error) {
+    dsm_model *m; dsm_status status; int sources;
+    if (!model) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("model"), dsm__s("is NULL: where should the model go?"));
+    *model = NULL;
+    if (!desc) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("desc"), dsm__s("is NULL"));
+    sources = (desc->path != NULL) + (desc->data != NULL) + (desc->use_fd != 0) + (desc->reader.read_at != NULL);
+    if (sources != 1) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("model descriptor"), dsm__s(sources ? "has more than one of path, data, fd and reader" : "has no source: set path, data, use_fd or reader"));
+    if (!desc->allocator.alloc != !desc->allocator.free) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("allocator"), dsm__s("needs both alloc and free, or neither"));
+    if (!(m = (dsm_model *)dsm__mem_alloc(&desc->allocator, sizeof *m))) return dsm__err(error, DSM__ERR_NO_MEMORY, dsm__u(sizeof *m), dsm__s("the model"));
+    m->allocator = desc->allocator; m->log = desc->log; m->progress = desc->progress; m->header_only = desc->header_only;
+    m->kernels = dsm__k_select(desc->isa);
+    if (!m->kernels) {
+        char names[160]; size_t n = 0;
+        for (int i = 0; dsm__k_isa_name(i); i++) {
+            const char *name = dsm__k_isa_name(i); size_t z = strlen(name);
+            if (n + z + 2 < sizeof names) { if (n) names[n++] = ' '; memcpy(names + n, name, z); n += z; } }
+        status = dsm__err(error, DSM__ERR_ISA, dsm__s(desc->isa), dsm__t(dsm__str_n(names, n)));
+        dsm__mem_free(&desc->allocator, m, sizeof *m); return status; }
+    status = dsm__file_open(&m->file, desc, &m->allocator, error);
+    if (status == DSM_OK) status = dsm__tok_open(&m->tok, &m->file, &m->allocator, &m->log, error);
+    if (status == DSM_OK) status = dsm__arch_open(&m->arch, &m->file, &m->allocator, &m->log, m->tok.n_tokens, error);
+    if (status == DSM_OK && !desc->header_only) status = dsm__pool_open(&m->pool, &desc->jobs, desc->threads, error);
+    if (status != DSM_OK) { dsm__desk_free(m); return status; }
+    dsm__desk_printable(m->name, sizeof m->name, m->arch.name);
+    dsm__desk_printable(m->architecture, sizeof m->architecture, m->arch.architecture);
+    dsm__desk_formats(&m->file, m->formats, sizeof m->formats);
+    *model = m;
+    return DSM_OK;
+}
+DSMOE_API dsm_status dsm_model_close(dsm_model **model, dsm_error *error) {
+    int open;
+    if (!model || !*model) return DSM_OK;
+    open = __atomic_load_n(&(*model)->sessions, __ATOMIC_SEQ_CST);
+    if (open) return dsm__err(error, DSM__ERR_SESSIONS_OPEN, dsm__i(open));
+    dsm__desk_free(*model); *model = NULL;
+    return DSM_OK;
+}
+#define DSM__DESK_MODEL(model) if (!(model)) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("model"), dsm__s("is NULL"))
+DSMOE_API dsm_status dsm_model_warm(dsm_model *model, uint64_t budget_us, dsm_error *error) {
+    uint64_t begin = dsm__os_clock_us(), total = 0, at = 0;
+    DSM__DESK_MODEL(model);
+    for (int s = 0; s < model->file.n_shards; s++) total += model->file.shards[s].map.size;
+    for (int s = 0; s < model->file.n_shards; s++) {
+        const dsm__os_map *map = &model->file.shards[s].map;
+        for (size_t i = 0, step = 1u << 22; i < map->size; i += step, at += step) {
+            size_t n = map->size - i < step ? map->size - i : step; volatile uint8_t sink = 0;
+            if (n < step) { step = n; }
+            if (at < model->warmed) continue;
+            dsm__os_advise(map->at + i, n, DSM__OS_WILL_NEED);
+            for (size_t j = 0; j < n; j += 4096) sink = (uint8_t)(sink + map->at[i + j]);
+            (void)sink; model->warmed = at + n;
+            if (model->progress.progress && model->progress.progress(model->progress.user, model->warmed, total, "paging the weights in"))
+                return dsm__err(error, DSM__ERR_CANCELLED, dsm__s("paging in"));
+            if (budget_us && dsm__os_clock_us() - begin >= budget_us && model->warmed < total) return DSM_MORE;
+        }
+    }
+    model->warmed = 0; /* the next call starts again */
+    return DSM_DONE;
+}
+DSMOE_API dsm_status dsm_model_trim(dsm_model *model, dsm_error *error) {
+    DSM__DESK_MODEL(model);
+    for (int s = 0; s < model->file.n_shards; s++)
+        if (model->file.shards[s].map.size) dsm__os_advise(model->file.shards[s].map.base, model->file.shards[s].map.base_size, DSM__OS_DONT_NEED);
+    return DSM_OK;
+}
+DSMOE_API dsm_status dsm_model_describe(const dsm_model *model, dsm_model_info *info, dsm_error *error) {
+    const dsm__arch *a;
+    DSM__DESK_MODEL(model);
+    if (!info) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("info"), dsm__s("is NULL"));
+    memset(info, 0, sizeof *info); a = &model->arch;
+    info->name = model->name; info->architecture = model->architecture; info->formats = model->formats;
+    info->file_bytes = model->file.file_bytes; info->weight_bytes = model->file.weight_bytes;
+    info->parameters = a->parameters; info->active = a->active;
+    info->n_layers = a->n_layers; info->n_mtp_layers = a->n_mtp; info->width = a->width; info->n_heads = a->n_heads; info->n_kv_heads = a->n_kv_heads;
+    info->n_vocab = a->n_vocab ? a->n_vocab : model->tok.n_tokens; info->latent = a->latent; info->n_rot = a->n_rot;
+    info->n_experts = a->n_experts; info->n_experts_used = a->n_used; info->n_shared = a->n_shared;
+    info->trained_context = a->context; info->vocabulary_only = a->vocabulary_only; info->fingerprint = a->fingerprint;
+    info->chat = model->tok.family; info->has_think = model->tok.think >= 0 && model->tok.end_think >= 0;
+    return DSM_OK;
+}
+DSM__FN double dsm__desk_number(uint32_t type, const uint8_t *p) {
+    double d = 0; float f; int64_t i;
+    switch (type) {
+    case 0: case 7: return *p; case 1: return (int8_t)*p; case 2: return dsm__load16(p); case 3: return (int16_t)dsm__load16(p);
+    case 4: return dsm__load32(p); case 5: return (int32_t)dsm__load32(p); case 6: memcpy(&f, p, 4); return (double)f;
+    case 10: return (double)dsm__load64(p); case 11: i = (int64_t)dsm__load64(p); return (double)i; case 12: memcpy(&d, p, 8); return d; default: return 0; }
+}
+DSMOE_API dsm_status dsm_model_key(const dsm_model *model, size_t i, dsm_key *key) {
+    const dsm__key_ref *k;
+    if (!model || !key) return DSM_E_ARGUMENT;
+    memset(key, 0, sizeof *key);
+    if (i >= model->file.n_keys) return DSM_DONE;
+    k = &model->file.keys[i];
+    key->name = k->key.at; key->name_size = k->key.n; key->type = (int)k->type; key->element = (int)k->element; key->count = k->count;
+    if (k->type == 8) { key->text = (const char *)k->at; key->text_size = (size_t)k->size; }
+    else if (k->type != 9) key->number = dsm__desk_number(k->type, k->at);
+    return DSM_OK;
+}
+DSMOE_API dsm_status dsm_model_tensor(const dsm_model *model, size_t i, dsm_tensor *tensor) {
+    const dsm__tensor_ref *t;
+    if (!model || !tensor) return DSM_E_ARGUMENT;
+    memset(tensor, 0, sizeof *tensor);
+    if (i >= model->file.n_tensors) return DSM_DONE;
+    t = &model->file.tensors[i];
+    tensor->name = t->name.at; tensor->name_size = t->name.n; tensor->format = dsm__fmt_ggml_name(t->ggml); tensor->n_dims = t->n_dims;
+    for (int d = 0; d < 4; d++) tensor->shape[d] = t->ne[d];
+    tensor->bytes = t->bytes; tensor->data = t->data;
+    return DSM_OK;
+}
+DSMOE_API const char *dsm_model_isa(const dsm_model *model) { return model ? model->kernels->isa : ""; }
+DSMOE_API int dsm_model_threads(const dsm_model *model) { return model && !model->header_only ? dsm__pool_workers(&model->pool) : 0; }
+
+/* ---- formats ---- */
+DSMOE_API const char *dsm_format_name(int i) { return i >= 0 && i < DSM__FMT_COUNT ? dsm__fmts[i].name : NULL; }
+DSM__FN dsm_status dsm__desk_format(const char *name, size_t n, int *fmt, dsm_error *error) {
+    if (!name) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("format"), dsm__s("is NULL"));
+    for (*fmt = 0; *fmt < DSM__FMT_COUNT; ++*fmt)
+        if (dsm__str_is(dsm__str_of(name), dsm__fmts[*fmt].name)) {
+            if (n % (size_t)dsm__fmts[*fmt].unit) return dsm__err(error, DSM__ERR_ROW, dsm__u(n), dsm__s(name), dsm__i(dsm__fmts[*fmt].unit));
+            return DSM_OK; }
+    return dsm__err(error, DSM__ERR_FORMAT_NAME, dsm__s(name));
+}
+DSMOE_API dsm_status dsm_format_bytes(const char *format, size_t n, size_t *bytes, dsm_error *error) {
+    int fmt; dsm_status status = dsm__desk_format(format, n, &fmt, error);
+    if (status != DSM_OK) return status;
+    if (!bytes) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("bytes"), dsm__s("is NULL"));
+    *bytes = dsm__fmt_row_bytes(fmt, n);
+    return DSM_OK;
+}
+DSMOE_API dsm_status dsm_dequantize_row(const char *format, const void *from, float *to, size_t n, dsm_error *error) {
+    int fmt; dsm_status status = dsm__desk_format(format, n, &fmt, error);
+    if (status != DSM_OK) return status;
+    if (n && (!from || !to)) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("from, to"), dsm__s("must not be NULL"));
+    dsm__fmt_dequantize(fmt, (const uint8_t *)from, to, n);
+    return DSM_OK;
+}
+DSMOE_API dsm_status dsm_quantize_row(const char *format, const float *from, const float *importance, void *to, size_t n, dsm_error *error) {
+    int fmt; dsm_status status = dsm__desk_format(format, n, &fmt, error);
+    if (status != DSM_OK) return status;
+    if (n && (!from || !to)) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("from, to"), dsm__s("must not be NULL"));
+    if (!dsm__fmt_quantize(fmt, from, importance, (uint8_t *)to, n)) return dsm__err(error, DSM__ERR_NO_WRITER, dsm__s(format));
+    return DSM_OK;
+}
+
 /* -- tok -- */
 DSM__FN dsm_status dsm__desk_text(const dsm_model *model, const char *what, int bad, const void *ids, size_t cap, const size_t *count, dsm_error *error) {
     if (!model) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s(what), dsm__s("there is no model"));
@@ -6574,7 +6767,6 @@ DSMOE_API dsm_status dsm_fim_format(const dsm_model *model, const char *prefix, 
     return e ? e : dsm__tok_fim(&model->tok, prefix, n_prefix, suffix, n_suffix, ids, cap, count, NULL, 0, error);
 }
 /* -- end of tok -- */
-#endif
 
 /* -- talk: choosing -- */
 DSMOE_API dsm_status dsm_pick(float *logits, int n_vocab, const dsm_sampling *sampling, const int32_t *recent, size_t n_recent, uint64_t position,
