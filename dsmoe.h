@@ -706,6 +706,8 @@ DSM__FN dsm__arg dsm__u(uint64_t v) { dsm__arg a = dsm__i((int64_t)v); a.kind = 
     X(SAMPLING, DSM_E_ARGUMENT, "sampling: % %") \
     X(BIAS_ID, DSM_E_ARGUMENT, "sampling: bias % is for id %, the vocabulary has ids 0 to below %") \
     X(BIAS_ADD, DSM_E_ARGUMENT, "sampling: bias %, for id %, adds NaN or infinity") \
+    X(TURN, DSM_E_ARGUMENT, "turn: % %") \
+    X(NO_LOGITS, DSM_E_ARGUMENT, "there are no logits to choose from: dsm_session_sync and dsm_session_step come first") \
     X(NO_CHOICE, DSM_E_NUMBER, "not one of % logits is a finite number: the weights are broken, or a mask forbids every token")
 #define DSM__X(name, status, text) DSM__ERR_##name,
 typedef enum dsm__err_id { DSM__ERR_LIST(DSM__X) DSM__ERR_COUNT } dsm__err_id;
@@ -6466,6 +6468,8 @@ typedef struct dsm__turn {
     size_t start, keep;            /* on the timeline: where the answer begins; what stays after the turn, SIZE_MAX: all */
     size_t length;                 /* of the timeline as this turn knows it */
     char *bytes; size_t cap, from, to; /* the buffer: bytes[from .. to-1] are not said yet */
+    int32_t *ids;                  /* [context] of the prompt */
+    uint8_t *unused;               /* a bit for each id that no token uses */
     int32_t id; float logprob; int unreported; dsm_choice top[DSM__TURN_TOP]; /* of the newest token */
 } dsm__turn;
 
@@ -6564,17 +6568,159 @@ DSM__FN void dsm__turn_feed(dsm__turn *t, int32_t id, int is_end, size_t n, size
     if (t->mode == DSM__TURN_THINK && !t->forced && ++t->n_thought == (uint64_t)(t->desc.think_budget > 0 ? t->desc.think_budget : -1) && t->event != DSM__TURN_CLOSE) t->forced = 1;
 }
 
+/* ---- Turns of a session. The timeline holds what was fed: an end token never, a chosen token at once; it is computed in the next call. ---- */
+enum { DSM__TURN_TEXT_BYTES = 8 }; /* of a conversation, for each token of context, that are tokenised without asking the allocator */
+DSM__FN dsm__turn *dsm__turn_layout(dsm__arena *m, const dsm_model *model, int context) {
+    const dsm__tok *tok = &model->tok; size_t longest = 0; dsm__turn parts, *t;
+    for (int i = 0; i < tok->n_tokens; i++) { size_t n = tok->offset[i + 1] - tok->offset[i]; if (n > longest) longest = n; }
+    memset(&parts, 0, sizeof parts);
+    t = (dsm__turn *)dsm__mem_take(m, 1, sizeof *t);
+    parts.cap = longest + DSM__TURN_SPARE;
+    parts.ids = (int32_t *)dsm__mem_take(m, (uint64_t)context, sizeof(int32_t));
+    parts.unused = (uint8_t *)dsm__mem_take(m, ((uint64_t)model->arch.n_vocab + 7) / 8, 1);
+    parts.bytes = (char *)dsm__mem_take(m, parts.cap, 1);
+    if (t) *t = parts;
+    return t;
+}
+/* What dsm__run_plan and dsm__run_open must be told, for a context that has its default filled in. */
+DSM__FN void dsm__turn_sizes(const dsm_model *model, int context, uint64_t *turn_bytes, uint64_t *work_bytes) {
+    dsm__arena m;
+    memset(&m, 0, sizeof m);
+    dsm__turn_layout(&m, model, context);
+    *turn_bytes = m.used; *work_bytes = 8 * ((uint64_t)context * DSM__TURN_TEXT_BYTES + 4096); /* the tokeniser takes eight times the longest text */
+}
+DSM__FN dsm__turn *dsm__turn_of(dsm_session *s) { /* laid out at the first use; until then the memory is zero */
+    const dsm_model *model = s->model; dsm__turn *t = (dsm__turn *)s->turn; dsm__arena m;
+    if (t->bytes) return t;
+    memset(&m, 0, sizeof m); m.base = (uint8_t *)s->turn; m.size = s->turn_bytes;
+    t = dsm__turn_layout(&m, model, s->desc.context);
+    memset(t->unused, 0, ((size_t)model->arch.n_vocab + 7) / 8);
+    for (int i = 0; model->tok.n_tokens && i < model->arch.n_vocab; i++)
+        if (dsm__tok_kind(&model->tok, i) == DSM_TOKEN_UNUSED) t->unused[i >> 3] = (uint8_t)(t->unused[i >> 3] | 1u << (i & 7));
+    return t;
+}
+/* The model's own values: the file's general.sampling.* where it has them, else the family's. */
+DSM__FN void dsm__turn_defaults(const dsm_model *model, dsm_sampling *s) {
+    const dsm__file *f = &model->file; double v; uint64_t n; dsm_sampling own;
+    dsm__pick_defaults(s, model->tok.family, model->arch.mla);
+    own = *s;
+    if (dsm__file_f64(f, "general.sampling.temp", -2, &v, NULL) == DSM_OK && v >= 0 && v < 1e6) own.temperature = v > 0 ? (float)v : DSM_GREEDY;
+    if (dsm__file_u64(f, "general.sampling.top_k", INT_MAX, &n, NULL) == DSM_OK && n < INT_MAX) own.top_k = n ? (int)n : DSM_OFF;
+    if (dsm__file_f64(f, "general.sampling.top_p", -2, &v, NULL) == DSM_OK && v > 0) own.top_p = v < 1 ? (float)v : (float)DSM_OFF;
+    if (dsm__file_f64(f, "general.sampling.min_p", -2, &v, NULL) == DSM_OK && v >= 0 && v <= 1) own.min_p = v > 0 ? (float)v : (float)DSM_OFF;
+    if (dsm__file_f64(f, "general.sampling.penalty_repeat", -2, &v, NULL) == DSM_OK && v > 0 && v < 1e6) own.repetition_penalty = (float)v;
+    if (dsm__file_u64(f, "general.sampling.penalty_last_n", INT_MAX, &n, NULL) == DSM_OK && n < INT_MAX) own.repetition_window = n ? (int)n : DSM_OFF;
+    if (dsm__pick_check(&own, model->arch.n_vocab, NULL) == DSM_OK && own.temperature != 0) *s = own;
+}
+DSM__FN dsm_status dsm__turn_sampling(const dsm_model *model, const dsm_sampling *from, dsm_sampling *to, dsm_error *error) { /* checked and complete; NULL: greedy */
+    dsm_sampling own; dsm_status status;
+    memset(to, 0, sizeof *to); to->temperature = DSM_GREEDY;
+    if (from) *to = *from;
+    if ((status = dsm__pick_check(to, model->arch.n_vocab, error)) != DSM_OK) return status;
+    dsm__turn_defaults(model, &own); dsm__pick_complete(to, &own);
+    return DSM_OK;
+}
+
+DSM__FN void dsm__turn_end(dsm_session *s) {
+    dsm__turn *t = dsm__turn_of(s);
+    if (t->mode && (size_t)s->n_tokens == t->length && t->keep < t->length) dsm__run_rewind(s, t->keep, NULL);
+    t->mode = DSM__TURN_IDLE;
+}
+DSM__FN dsm_status dsm__turn_check(const dsm_turn_desc *desc, dsm_error *error) {
+    const char *field = NULL, *why = NULL;
+    if ((desc->messages != NULL) == (desc->prompt != NULL)) { field = "messages, prompt"; why = "a turn needs one of them, and not both"; }
+    else if (desc->messages ? !desc->n_messages : !desc->n_prompt) { field = desc->messages ? "n_messages" : "n_prompt"; why = "is 0: there is nothing to answer"; }
+    else if ((int)desc->think < -1 || (int)desc->think > 1) { field = "think"; why = "must be DSM_THINK_FREE, _ON or _OFF"; }
+    else if (desc->think_budget < DSM_OFF) { field = "think_budget"; why = "must be 1 or more, or 0 or DSM_OFF for none"; }
+    else if (desc->max_tokens < DSM_OFF) { field = "max_tokens"; why = "must be 1 or more, or 0 or DSM_OFF for no limit"; }
+    else if (desc->n_top < 0 || desc->n_top > DSM__TURN_TOP) { field = "n_top"; why = "must be 0 to 20"; }
+    else if (desc->n_stop < 0 || desc->n_stop > DSM__TURN_STOPS || (desc->n_stop && !desc->stop)) { field = "n_stop"; why = "must be 0 to 16, with a list"; }
+    for (int i = 0; !field && i < desc->n_stop; i++)
+        if (!desc->stop[i] || !desc->stop[i][0] || strlen(desc->stop[i]) > DSM__TURN_STOP_BYTES) { field = "stop"; why = "a stop string must have 1 to 64 bytes"; }
+    return field ? dsm__err(error, DSM__ERR_TURN, dsm__s(field), dsm__s(why)) : DSM_OK;
+}
+DSM__FN dsm_status dsm__turn_begin(dsm_session *s, const dsm_turn_desc *desc, dsm_error *error) {
+    dsm__turn *t = dsm__turn_of(s); const dsm__tok *tok = &s->model->tok; const int32_t *ids = desc->prompt; int32_t closing[DSM__COUNT(t->closing)];
+    dsm_sampling sampling; dsm_status status; size_t n = desc->n_prompt, n_closing = 0; int inside = 0, closed = 0;
+    status = dsm__turn_check(desc, error);
+    if (status == DSM_OK) status = dsm__turn_sampling(s->model, &desc->sampling, &sampling, error);
+    if (status == DSM_OK && desc->messages) {
+        ids = t->ids;
+        status = dsm__tok_chat(tok, desc->messages, desc->n_messages, desc->think, t->ids, (size_t)s->desc.context, &n, &inside, s->work, (size_t)s->work_bytes, error);
+        if (status == DSM_MORE) status = dsm__err(error, DSM__ERR_CONTEXT, dsm__u(n), dsm__i(s->desc.context));
+        if (status == DSM_OK && !n) status = dsm__err(error, DSM__ERR_TURN, dsm__s("messages"), dsm__s("become no tokens: there is nothing to answer")); }
+    if (status == DSM_OK && desc->think_budget > 0) {
+        status = dsm__tok_encode(tok, "\n</think>\n\n", 11, DSM_TOKENIZE_SPECIAL, closing, DSM__COUNT(closing), &n_closing, s->work, (size_t)s->work_bytes, error);
+        if (status == DSM_MORE || status == DSM_DONE) { status = DSM_OK; n_closing = 0; } } /* a vocabulary that needs more tokens than that can't be closed */
+    if (status == DSM_OK) dsm__turn_end(s); /* one that the caller left open */
+    if (status == DSM_OK) status = dsm__run_sync(s, ids, n, NULL, error);
+    if (status != DSM_OK) return status;
+    __atomic_store_n(&s->cancelled, 0, __ATOMIC_RELAXED); /* that was for something before */
+    t->desc = *desc; t->sampling = sampling;
+    t->event = DSM__TURN_NOTHING; t->reason = t->last = DSM_REASON_NONE; t->event_at = t->event_skip = t->from = t->to = 0; t->n_chosen = t->n_thought = 0; t->trim = t->forced = t->unreported = 0;
+    t->think = tok->think; t->end_think = tok->end_think; t->letters = t->think < 0 || t->end_think < 0; t->user = dsm__tok_special(tok, "<\xEF\xBD\x9CUser\xEF\xBD\x9C>");
+    memcpy(t->closing, closing, n_closing * sizeof *closing); t->n_closing = (int)n_closing; t->at_closing = 0;
+    t->id = -1; t->logprob = 0; t->start = t->length = n; t->keep = SIZE_MAX;
+    /* is the prompt inside reasoning? Its last tag says so */
+    for (size_t i = n; !t->letters && i > 0; i--) {
+        int32_t id = s->tokens[i - 1];
+        if (id == t->think) { t->keep = i - 1; inside = !closed; break; }
+        if (id == t->end_think) { closed = 1; inside = 0; }
+        if ((id == t->user && id >= 0) || dsm__tok_is_end(tok, id)) break; }
+    t->mode = inside ? DSM__TURN_THINK : closed ? DSM__TURN_TEXT : DSM__TURN_START;
+    t->trim = inside || closed;
+    return DSM_OK;
+}
+/* Chooses a token and puts it on the timeline, or finds out why there is none. */
+DSM__FN dsm_status dsm__turn_choose(dsm_session *s, dsm__turn *t, dsm_error *error) {
+    const dsm__tok *tok = &s->model->tok; dsm_choice choice; dsm_status status; size_t room, n; char *to; int is_end;
+    if (t->forced && t->at_closing < t->n_closing) { choice.id = t->closing[t->at_closing++]; choice.logprob = 0; for (int i = 0; i < DSM__TURN_TOP; i++) { t->top[i].id = -1; t->top[i].logprob = -INFINITY; } }
+    else {
+        float *logits = dsm__run_logits(s, DSM_OFF);
+        if (!logits) return dsm__err(error, DSM__ERR_NO_LOGITS);
+        status = dsm__pick_choose(logits, s->model->arch.n_vocab, &t->sampling, t->unused, s->tokens, (size_t)s->n_tokens, (uint64_t)s->n_tokens, &choice, t->top,
+                                  t->desc.n_top ? t->desc.n_top : DSM_OFF, error);
+        if (status != DSM_OK) return status;
+    }
+    is_end = dsm__tok_is_end(tok, choice.id);
+    if (!is_end && s->n_tokens >= s->desc.context) { t->last = DSM_REASON_CONTEXT; return DSM_OK; } /* an answer that is just complete has ended by itself */
+    t->logprob = choice.logprob; t->unreported = 1;
+    to = dsm__turn_room(t, &room); n = dsm__tok_decode_one(tok, choice.id, 0, to, room);
+    dsm__turn_feed(t, choice.id, is_end, n < room ? n : room, (size_t)s->n_tokens);
+    if (t->event == DSM__TURN_END) return DSM_OK;
+    status = dsm__run_append(s, choice.id, error);
+    t->length = (size_t)s->n_tokens;
+    if (t->desc.max_tokens > 0 && t->n_chosen >= (uint64_t)t->desc.max_tokens) t->last = DSM_REASON_LENGTH;
+    return status;
+}
+DSM__FN dsm_status dsm__turn_next(dsm_session *s, uint64_t budget_us, dsm_piece *piece, dsm_error *error) {
+    dsm__turn *t = dsm__turn_of(s); uint64_t begin = dsm__os_clock_us(), spent = 0; dsm_status status; int work;
+    memset(piece, 0, sizeof *piece); piece->id = -1;
+    if (!t->mode) return dsm__err(error, DSM__ERR_TURN, dsm__s("none"), dsm__s("is open: call dsm_turn_begin first"));
+    if (t->mode == DSM__TURN_OVER) { piece->kind = DSM_PIECE_END; piece->reason = t->reason; return DSM_DONE; }
+    for (;;) {
+        int said = dsm__turn_take(t, piece);
+        if (!said && !t->last && t->unreported && t->desc.n_top) { said = 1; piece->kind = t->mode == DSM__TURN_THINK ? DSM_PIECE_THINK : DSM_PIECE_TEXT; piece->text = ""; }
+        if (said) {
+            if (piece->kind == DSM_PIECE_END) return DSM_DONE;
+            piece->id = t->id; piece->logprob = t->logprob; piece->n_top = t->desc.n_top; piece->top = t->desc.n_top ? t->top : NULL; t->unreported = 0;
+            return DSM_MORE; }
+        if (t->last) { t->reason = t->last; dsm__turn_happens(t, DSM__TURN_END); continue; }
+        if ((size_t)s->n_tokens != t->length) return dsm__err(error, DSM__ERR_TURN, dsm__s("the session's timeline"), dsm__s("was changed by other calls: call dsm_turn_end"));
+        if (budget_us && spent >= budget_us) return DSM_MORE;
+        work = dsm__run_needed(s) < s->n_tokens;
+        status = dsm__run_step(s, budget_us ? budget_us - spent : 0, t->n_chosen > 0, error);
+        if (status == DSM_E_CANCELLED) { t->last = DSM_REASON_CANCELLED; continue; }
+        if (status != DSM_DONE) return status;
+        if (work && budget_us && dsm__os_clock_us() - begin >= budget_us) return DSM_MORE; /* choosing waits for the next call */
+        status = dsm__turn_choose(s, t, error);
+        if (status != DSM_OK) return status;
+        spent = dsm__os_clock_us() - begin;
+    }
+}
+
 // >>desk
 /* Every public function: check the arguments, fill in defaults, call down, report. No other room calls a public function. Test: tests/misuse.c, tests/plan.c */
-struct dsm_model {
-    dsm_allocator allocator; dsm_log log; dsm_progress progress;
-    dsm__file file; dsm__tok tok; dsm__arch arch; dsm__pool pool;
-    const dsm__kernels *kernels;
-    int header_only;
-    int sessions;            /* open ones; atomic */
-    uint64_t warmed;         /* bytes that dsm_model_warm has touched */
-    char name[128], architecture[64], formats[160];
-};
 DSMOE_API const char *dsm_version(void) { return DSM_VERSION; }
 DSMOE_API const char *dsm_status_name(dsm_status status) {
     switch (status) {
@@ -6817,6 +6963,59 @@ DSMOE_API dsm_status dsm_pick(float *logits, int n_vocab, const dsm_sampling *sa
     if (status) return status;
     if (sampling->temperature == 0) return dsm__err(error, DSM__ERR_SAMPLING, dsm__s("temperature"), dsm__s("must be above 0, or DSM_GREEDY: there is no model here to ask for its own"));
     return dsm__pick_choose(logits, n_vocab, sampling, NULL, recent, n_recent, position, choice, top, n_top, error);
+}
+DSMOE_API dsm_status dsm_sampling_default(const dsm_model *model, dsm_sampling *sampling, dsm_error *error) {
+    if (!model || !sampling) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("dsm_sampling_default"), dsm__s("model and sampling must not be NULL"));
+    dsm__turn_defaults(model, sampling);
+    return DSM_OK;
+}
+DSMOE_API dsm_status dsm_session_next(dsm_session *session, const dsm_sampling *sampling, uint64_t budget_us, int32_t *token, dsm_error *error) {
+    dsm_session *s = session; dsm_status status; dsm_sampling full; dsm_choice choice; float *logits;
+    if (!s || !token) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("dsm_session_next"), dsm__s("session and token must not be NULL"));
+    *token = -1;
+    if ((status = dsm__run_enter(s, error)) != DSM_OK) return status;
+    if (!s->next_running) {
+        status = dsm__turn_sampling(s->model, sampling, &full, error);
+        logits = dsm__run_logits(s, DSM_OFF);
+        if (status == DSM_OK && !logits) status = dsm__err(error, DSM__ERR_NO_LOGITS);
+        if (status == DSM_OK && s->n_tokens >= s->desc.context) status = dsm__err(error, DSM__ERR_CONTEXT, dsm__i(s->n_tokens + 1), dsm__i(s->desc.context));
+        if (status == DSM_OK) status = dsm__pick_choose(logits, s->model->arch.n_vocab, &full, dsm__turn_of(s)->unused, s->tokens, (size_t)s->n_tokens, (uint64_t)s->n_tokens, &choice, NULL, DSM_OFF, error);
+        if (status == DSM_OK) status = dsm__run_append(s, choice.id, error);
+        if (status == DSM_OK) { s->next_running = 1; s->next_token = choice.id; }
+    }
+    if (status == DSM_OK) {
+        *token = s->next_token;
+        status = dsm__run_step(s, budget_us, 1, error);
+        if (status == DSM_DONE) s->next_running = 0;
+    }
+    dsm__run_leave(s);
+    return status;
+}
+
+/* ---- turns ---- */
+DSMOE_API dsm_status dsm_turn_begin(dsm_session *session, const dsm_turn_desc *desc, dsm_error *error) {
+    dsm_status status;
+    if (!session || !desc) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("dsm_turn_begin"), dsm__s("session and desc must not be NULL"));
+    if ((status = dsm__run_enter(session, error)) != DSM_OK) return status;
+    status = dsm__turn_begin(session, desc, error);
+    dsm__run_leave(session);
+    return status;
+}
+DSMOE_API dsm_status dsm_turn_next(dsm_session *session, uint64_t budget_us, dsm_piece *piece, dsm_error *error) {
+    dsm_status status;
+    if (!session || !piece) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("dsm_turn_next"), dsm__s("session and piece must not be NULL"));
+    if ((status = dsm__run_enter(session, error)) != DSM_OK) return status;
+    status = dsm__turn_next(session, budget_us, piece, error);
+    dsm__run_leave(session);
+    return status;
+}
+DSMOE_API dsm_status dsm_turn_end(dsm_session *session, dsm_error *error) {
+    dsm_status status;
+    if (!session) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("dsm_turn_end"), dsm__s("session must not be NULL"));
+    if ((status = dsm__run_enter(session, error)) != DSM_OK) return status;
+    dsm__turn_end(session);
+    dsm__run_leave(session);
+    return DSM_OK;
 }
 /* -- end of talk -- */
 
