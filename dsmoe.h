@@ -625,7 +625,37 @@ DSM__FN dsm__arg dsm__u(uint64_t v) { dsm__arg a = dsm__i((int64_t)v); a.kind = 
     X(KEY_WHOLE, DSM_E_FORMAT, "the key % must be a whole number, not negative") \
     X(KEY_VARIES, DSM_E_UNSUPPORTED, "the key % differs between layers (first at %), which this version does not run") \
     /* tok */ \
+    X(TOK_NONE, DSM_E_UNSUPPORTED, "the file has no vocabulary: only token ids can go in and out") \
+    X(TOK_MODEL, DSM_E_UNSUPPORTED, "tokenizer.ggml.model is '%'; known are gpt2 and llama") \
+    X(TOK_PRE, DSM_E_UNSUPPORTED, "tokenizer.ggml.pre is '%'; known are deepseek-llm, deepseek-coder, deepseek-v3, deepseek-r1-qwen, qwen2, llama-bpe, gpt-2 and default") \
+    X(TOK_MISSING, DSM_E_FORMAT, "%: missing or empty; this kind of vocabulary needs it") \
+    X(TOK_TYPE, DSM_E_FORMAT, "%: an array of another type than this list has") \
+    X(TOK_COUNT, DSM_E_FORMAT, "% has % entries, the vocabulary has %") \
+    X(TOK_MANY, DSM_E_FORMAT, "%: % is more than a vocabulary can have") \
+    X(TOK_COLLIDE, DSM_E_FORMAT, "tokenizer.ggml.%: its entries are chosen to collide; a real vocabulary does not") \
+    X(TOK_ROLE, DSM_E_ARGUMENT, "message %: the role is %, which is none of DSM_SYSTEM, DSM_USER and DSM_ASSISTANT") \
+    X(TOK_TEXT, DSM_E_ARGUMENT, "message %: the text is NULL, its size is %") \
+    X(TOK_FIM, DSM_E_UNSUPPORTED, "the vocabulary has no tokens for filling in the middle") \
     /* arch */ \
+    X(ARCH, DSM_E_UNSUPPORTED, "the architecture '%' does not run; llama, qwen2, qwen3, deepseek and deepseek2 do") \
+    X(ARCH_KEY, DSM_E_UNSUPPORTED, "the key % changes the model in a way that this version does not run") \
+    X(ARCH_EXPERTS, DSM_E_UNSUPPORTED, "% is set, but models with experts run only as deepseek and deepseek2") \
+    X(KEY_RANGE, DSM_E_FORMAT, "the key % is %; % to % make sense here") \
+    X(KEY_FINITE, DSM_E_FORMAT, "the key % must be a finite number%") \
+    X(KEY_LAYERS, DSM_E_FORMAT, "the key % has % entries for % layers") \
+    X(KEY_GATING, DSM_E_UNSUPPORTED, "% is %; only 1 (softmax) and 2 (sigmoid) run") \
+    X(ROPE_TYPE, DSM_E_UNSUPPORTED, "the key % is '%'; none, linear and yarn run") \
+    X(ROPE_TABLE, DSM_E_FORMAT, "%: pair % would turn by an angle that is no sensible number: check the rope keys and rope_freqs.weight") \
+    X(HEADS_DIVIDE, DSM_E_FORMAT, "the key % is %, which does not divide % = %") \
+    X(MLA_ROPE, DSM_E_FORMAT, "attention.key_length is %, it must be above rope.dimension_count, %") \
+    X(GROUPS, DSM_E_FORMAT, "% experts in % groups, % of them used, can't give % experts a token") \
+    X(TENSOR_MISSING, DSM_E_FORMAT, "the tensor % is missing") \
+    X(TENSOR_SHAPE, DSM_E_FORMAT, "%: the shape is [%], the metadata says [%]") \
+    X(TENSOR_FLOAT, DSM_E_UNSUPPORTED, "% has type %; it must be F32, F16 or BF16") \
+    X(TENSOR_UNKNOWN, DSM_E_UNSUPPORTED, "the tensor % belongs to no part of a % model that this version runs") \
+    X(TENSOR_SOME, DSM_E_FORMAT, "% is not there although other layers have it") \
+    X(TENSOR_PAIR, DSM_E_FORMAT, "% is there, % is not: half of a pair") \
+    X(VOCABULARY, DSM_E_FORMAT, "the vocabulary has % tokens, token_embd.weight only % rows") \
     /* kv, run, backend */ \
     /* pick, turn */ \
     X(SAMPLING, DSM_E_ARGUMENT, "sampling: % %") \
@@ -795,6 +825,384 @@ static const dsm__fmt dsm__fmts[DSM__FMT_COUNT] = { DSM__FMT_LIST(DSM__X1, DSM__
 static const int8_t dsm__fmt_iq4[16] = { -127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113 };
 static const int8_t dsm__fmt_mxfp4[16] = { 0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12 }; /* halves: the scale is 2^(e-128) */
 
+/* ---- what is known of ggml's types, run or not ---- */
+static const struct { uint8_t id, unit_log2, bytes_or_0; const char *name; } dsm__fmt_others[] = { /* not run; sizes for inspection */
+    { 9, 5, 36, "Q8_1" }, { 16, 8, 66, "IQ2_XXS" }, { 17, 8, 74, "IQ2_XS" }, { 18, 8, 98, "IQ3_XXS" }, { 19, 8, 50, "IQ1_S" }, { 21, 8, 110, "IQ3_S" }, { 22, 8, 82, "IQ2_S" },
+    { 24, 0, 1, "I8" }, { 25, 0, 2, "I16" }, { 26, 0, 4, "I32" }, { 27, 0, 8, "I64" }, { 28, 0, 8, "F64" }, { 29, 8, 56, "IQ1_M" }, { 34, 8, 54, "TQ1_0" }, { 35, 8, 66, "TQ2_0" },
+    { 40, 6, 36, "NVFP4" }, { 41, 7, 18, "Q1_0" }, { 42, 6, 18, "Q2_0" },
+    { 15, 8, 0, "Q8_K" }, /* 292 bytes */
+    { 4, 0, 0, "Q4_2, a type that was removed" }, { 5, 0, 0, "Q4_3, a type that was removed" }, { 31, 0, 0, "Q4_0_4_4, a type that was removed" },
+    { 32, 0, 0, "Q4_0_4_8, a type that was removed" }, { 33, 0, 0, "Q4_0_8_8, a type that was removed" }, { 37, 0, 0, "IQ4_NL_4_8, a type that was removed" },
+    { 38, 0, 0, "IQ4_NL_8_8, a type that was removed" } };
+DSM__FN int dsm__fmt_of_ggml(uint32_t ggml) { /* a format of the list, or -1 */
+    for (int i = 0; i < DSM__FMT_COUNT; i++) if (dsm__fmts[i].ggml == ggml) return i;
+    return -1;
+}
+DSM__FN int dsm__fmt_of_name(const char *name) { /* "Q4_K"; -1: none of the list */
+    for (int i = 0; i < DSM__FMT_COUNT; i++) if (!strcmp(dsm__fmts[i].name, name)) return i;
+    return -1;
+}
+DSM__FN const char *dsm__fmt_ggml_name(uint32_t ggml) {
+    const int fmt = dsm__fmt_of_ggml(ggml);
+    if (fmt >= 0) return dsm__fmts[fmt].name;
+    for (size_t i = 0; i < DSM__COUNT(dsm__fmt_others); i++) if (dsm__fmt_others[i].id == ggml) return dsm__fmt_others[i].name;
+    if (ggml == 36 || (ggml >= 97 && ggml <= 99) || (ggml >= 133 && ggml <= 158) || (ggml >= 202 && ggml <= 399)) return "an ik_llama.cpp-only quantisation";
+    return "?";
+}
+DSM__FN int dsm__fmt_ggml_block(uint32_t ggml, int *unit, int *bytes) { /* 0: sizes are not known */
+    const int fmt = dsm__fmt_of_ggml(ggml);
+    if (fmt >= 0) { *unit = dsm__fmts[fmt].unit; *bytes = dsm__fmts[fmt].bytes; return 1; }
+    if (ggml == 15) { *unit = 256; *bytes = 292; return 1; }
+    for (size_t i = 0; i < DSM__COUNT(dsm__fmt_others); i++)
+        if (dsm__fmt_others[i].id == ggml && dsm__fmt_others[i].bytes_or_0) { *unit = 1 << dsm__fmt_others[i].unit_log2; *bytes = dsm__fmt_others[i].bytes_or_0; return 1; }
+    return 0;
+}
+DSM__FN size_t dsm__fmt_row_bytes(int fmt, size_t n) { return n / (size_t)dsm__fmts[fmt].unit * (size_t)dsm__fmts[fmt].bytes; } /* n: a multiple of the unit */
+
+/* ---- taking rows apart: each formula is the format's definition, products with a scale are exact ---- */
+DSM__FN float dsm__fmt_half(const uint8_t *p) { return dsm__num_half(dsm__load16(p)); }
+DSM__FN uint32_t dsm__fmt_bits(const uint8_t *p, int i) { return (uint32_t)p[i / 8] >> i % 8 & 1; }
+DSM__FN int dsm__fmt_six(const uint8_t *s, int j, int *least) { /* Q4_K, Q5_K: scale j of 8, and its minimum, out of 12 bytes */
+    if (j < 4) { *least = s[j + 4] & 63; return s[j] & 63; }
+    *least = s[j + 4] >> 4 | s[j] >> 6 << 4; return (s[j + 4] & 15) | s[j - 4] >> 6 << 4;
+}
+DSM__FN int dsm__fmt_six16(const uint8_t *s, int j) { return ((j < 8 ? s[j] & 15 : s[j - 8] >> 4) | (s[8 + j % 4] >> 2 * (j / 4) & 3) << 4) - 32; } /* Q3_K: scale j of 16 */
+DSM__FN void dsm__fmt_block(int fmt, const uint8_t *b, float *to) { /* one stored block */
+    const float d = dsm__fmt_half(b + (fmt == DSM__FMT_Q2_K ? 80 : fmt == DSM__FMT_Q3_K ? 108 : fmt == DSM__FMT_Q6_K ? 208 : 0));
+    switch (fmt) {
+    case DSM__FMT_Q4_0: for (int i = 0; i < 16; i++) { to[i] = (float)((b[2 + i] & 15) - 8) * d; to[i + 16] = (float)((b[2 + i] >> 4) - 8) * d; } break;
+    case DSM__FMT_Q4_1: { const float m = dsm__fmt_half(b + 2);
+        for (int i = 0; i < 16; i++) { to[i] = (float)(b[4 + i] & 15) * d + m; to[i + 16] = (float)(b[4 + i] >> 4) * d + m; } } break;
+    case DSM__FMT_Q5_0: for (int i = 0; i < 32; i++) to[i] = (float)((int)((b[6 + i % 16] >> i / 16 * 4 & 15u) | dsm__fmt_bits(b + 2, i) << 4) - 16) * d; break;
+    case DSM__FMT_Q5_1: { const float m = dsm__fmt_half(b + 2);
+        for (int i = 0; i < 32; i++) to[i] = (float)((b[8 + i % 16] >> i / 16 * 4 & 15u) | dsm__fmt_bits(b + 4, i) << 4) * d + m; } break;
+    case DSM__FMT_Q8_0: for (int i = 0; i < 32; i++) to[i] = (float)(int8_t)b[2 + i] * d; break;
+    case DSM__FMT_IQ4_NL: for (int i = 0; i < 16; i++) { to[i] = (float)dsm__fmt_iq4[b[2 + i] & 15] * d; to[i + 16] = (float)dsm__fmt_iq4[b[2 + i] >> 4] * d; } break;
+    case DSM__FMT_MXFP4: { const float e = dsm__num_e8m0_half(b[0]);
+        for (int i = 0; i < 16; i++) { to[i] = (float)dsm__fmt_mxfp4[b[1 + i] & 15] * e; to[i + 16] = (float)dsm__fmt_mxfp4[b[1 + i] >> 4] * e; } } break;
+    case DSM__FMT_Q2_K: { const float dmin = dsm__fmt_half(b + 82);
+        for (int g = 0; g < 16; g++) { const float s = d * (float)(b[g] & 15), m = dmin * (float)(b[g] >> 4);
+            for (int i = 0; i < 16; i++) to[16 * g + i] = s * (float)(b[16 + g / 8 * 32 + g % 2 * 16 + i] >> g % 8 / 2 * 2 & 3) - m; } } break;
+    case DSM__FMT_Q3_K:
+        for (int g = 0; g < 16; g++) { const float s = d * (float)dsm__fmt_six16(b + 96, g);
+            for (int i = 0; i < 16; i++) to[16 * g + i] = s * (float)((b[32 + g / 8 * 32 + g % 2 * 16 + i] >> g % 8 / 2 * 2 & 3) - (b[g % 2 * 16 + i] >> g / 2 & 1 ? 0 : 4)); } break;
+    case DSM__FMT_Q4_K: case DSM__FMT_Q5_K: { const float dmin = dsm__fmt_half(b + 2); const int five = fmt == DSM__FMT_Q5_K; const uint8_t *q = b + (five ? 48 : 16);
+        for (int g = 0; g < 8; g++) { int least; const float s = d * (float)dsm__fmt_six(b + 4, g, &least), m = dmin * (float)least;
+            for (int i = 0; i < 32; i++) to[32 * g + i] = s * (float)((q[g / 2 * 32 + i] >> g % 2 * 4 & 15) + (five ? (b[16 + i] >> g & 1) << 4 : 0)) - m; } } break;
+    case DSM__FMT_Q6_K:
+        for (int g = 0; g < 16; g++) { const float s = d * (float)(int8_t)b[192 + g]; const int l = g % 2 * 16, z = g % 8 / 2; /* z: which of four groups of 32 */
+            for (int i = l; i < l + 16; i++)
+                to[g / 2 * 32 + i] = s * (float)(((b[g / 8 * 64 + z % 2 * 32 + i] >> z / 2 * 4 & 15) | (b[128 + g / 8 * 32 + i] >> 2 * z & 3) << 4) - 32); } break;
+    case DSM__FMT_IQ4_XS:
+        for (int g = 0; g < 8; g++) { const float s = d * (float)(((b[4 + g / 2] >> g % 2 * 4 & 15) | (dsm__load16(b + 2) >> 2 * g & 3) << 4) - 32); const uint8_t *q = b + 8 + 16 * g;
+            for (int i = 0; i < 16; i++) { to[32 * g + i] = s * (float)dsm__fmt_iq4[q[i] & 15]; to[32 * g + i + 16] = s * (float)dsm__fmt_iq4[q[i] >> 4]; } } break;
+    default: break;
+    }
+}
+DSM__FN void dsm__fmt_dequantize(int fmt, const uint8_t *from, float *to, size_t n) { /* n: a multiple of the unit */
+    const size_t unit = (size_t)dsm__fmts[fmt].unit, bytes = (size_t)dsm__fmts[fmt].bytes;
+    switch (fmt) {
+    case DSM__FMT_F32: memcpy(to, from, 4 * n); return;
+    case DSM__FMT_F16: for (size_t i = 0; i < n; i++) to[i] = dsm__fmt_half(from + 2 * i); return;
+    case DSM__FMT_BF16: for (size_t i = 0; i < n; i++) to[i] = dsm__num_bf16(dsm__load16(from + 2 * i)); return;
+    default: for (; n >= unit; n -= unit, from += bytes, to += unit) dsm__fmt_block(fmt, from, to);
+    }
+}
+
+/* ---- making rows. The searches for scales are those of ggml's reference quantisers, step by step, so that the bytes are the same ---- */
+#define DSM__FMT_EPS 1e-15f
+DSM__FN int dsm__fmt_nearest(float v) { return (int)(dsm__num_as_bits(v + 12582912.f) & 0x007fffffu) - 0x00400000; } /* ties to even; |v| < 2^22 */
+DSM__FN int dsm__fmt_clamp(int v, int low, int high) { return v < low ? low : v > high ? high : v; }
+DSM__FN int dsm__fmt_cut(float v, int most) { return !(v > 0) ? 0 : v >= (float)most ? most : (int)v; } /* towards zero, 0 .. most; NaN: 0 */
+DSM__FN float dsm__fmt_inverse(float d) { return d != 0 ? 1 / d : 0; } /* C's d ? 1/d : 0 */
+DSM__FN void dsm__fmt_put_half(uint8_t *to, float f) { const uint16_t h = dsm__num_to_half(f); memcpy(to, &h, 2); }
+DSM__FN float dsm__fmt_extreme(const float *x, int n) { /* the value of largest magnitude, with its sign; the first of equals */
+    float top = 0, signed_top = 0;
+    for (int i = 0; i < n; i++) if (top < fabsf(x[i])) { top = fabsf(x[i]); signed_top = x[i]; }
+    return signed_top;
+}
+/* Affine search: q in 0 .. most, x ~ scale * q - *least. */
+DSM__FN float dsm__fmt_affine(int n, int most, const float *x, const float *w, uint8_t *q, float *least, float from, float step, int steps, int absolute) {
+    float low = x[0], high = x[0], sum_w = w[0], sum_x = w[0] * x[0], inverse, scale, best = 0; uint8_t tried[32];
+    for (int i = 1; i < n; i++) { if (x[i] < low) low = x[i]; if (x[i] > high) high = x[i]; sum_w += w[i]; sum_x += w[i] * x[i]; }
+    if (low > 0) low = 0;
+    if (high == low) { memset(q, 0, (size_t)n); *least = -low; return 0; }
+    inverse = (float)most / (high - low); scale = 1 / inverse;
+    for (int i = 0; i < n; i++) {
+        float diff; q[i] = (uint8_t)dsm__fmt_clamp(dsm__fmt_nearest(inverse * (x[i] - low)), 0, most);
+        diff = scale * (float)q[i] + low - x[i]; diff = absolute ? fabsf(diff) : diff * diff; best += w[i] * diff;
+    }
+    for (int s = 0; s <= steps; s++) {
+        float sum_l = 0, sum_l2 = 0, sum_xl = 0, det;
+        inverse = (from + step * (float)s + (float)most) / (high - low);
+        for (int i = 0; i < n; i++) {
+            const int l = dsm__fmt_clamp(dsm__fmt_nearest(inverse * (x[i] - low)), 0, most); const float v = (float)l;
+            tried[i] = (uint8_t)l; sum_l += w[i] * v; sum_l2 += w[i] * v * v; sum_xl += w[i] * v * x[i];
+        }
+        det = sum_w * sum_l2 - sum_l * sum_l;
+        if (det > 0) {
+            float a = (sum_w * sum_xl - sum_x * sum_l) / det, b = (sum_l2 * sum_x - sum_l * sum_xl) / det, error = 0;
+            if (b > 0) { b = 0; a = sum_xl / sum_l2; }
+            for (int i = 0; i < n; i++) { float diff = a * (float)tried[i] + b - x[i]; diff = absolute ? fabsf(diff) : diff * diff; error += w[i] * diff; }
+            if (error < best) { memcpy(q, tried, (size_t)n); best = error; scale = a; low = b; } /* the next steps start from this low: a quirk, and part of the bytes */
+        }
+    }
+    *least = -low; return scale;
+}
+/* Symmetric search: q - most in -most .. most - 1. w NULL: x * x. */
+DSM__FN float dsm__fmt_symmetric(int n, int most, const float *x, const float *w, uint8_t *q) {
+    const float top = dsm__fmt_extreme(x, n); float scale = 0, best = 0;
+    memset(q, 0, (size_t)n);
+    if (fabsf(top) < DSM__FMT_EPS) return 0;
+    for (int turn = 0; turn < 19; turn++) {
+        const int is = turn == 0 ? 0 : turn < 10 ? turn - 10 : turn - 9; /* 0, -9 .. -1, 1 .. 9 */
+        const float inverse = -((float)most + .1f * (float)is) / top; float xl = 0, l2 = 0;
+        for (int i = 0; i < n; i++) {
+            const float l = (float)dsm__fmt_clamp(dsm__fmt_nearest(inverse * x[i]), -most, most - 1), v = w ? w[i] : x[i] * x[i];
+            xl += v * x[i] * l; l2 += v * l * l;
+        }
+        if (turn == 0 ? 1 : l2 > 0 && xl * xl > best * l2) {
+            for (int i = 0; i < n; i++) q[i] = (uint8_t)(most + dsm__fmt_clamp(dsm__fmt_nearest(inverse * x[i]), -most, most - 1));
+            scale = l2 != 0 ? xl / l2 : 0; best = scale * xl;
+        }
+    }
+    return scale;
+}
+/* Q3_K without importance: one start, then coordinate descent. */
+DSM__FN float dsm__fmt_descent(int n, int most, const float *x) {
+    const float top = dsm__fmt_extreme(x, n); float xl = 0, l2 = 0; int q[16];
+    if (fabsf(top) < DSM__FMT_EPS) return 0;
+    for (int i = 0; i < n; i++) {
+        const float w = x[i] * x[i]; float l;
+        q[i] = dsm__fmt_clamp(dsm__fmt_nearest(-(float)most / top * x[i]), -most, most - 1); l = (float)q[i]; xl += w * x[i] * l; l2 += w * l * l;
+    }
+    for (int turn = 0, changed = 1; turn < 5 && changed; turn++) {
+        changed = 0;
+        for (int i = 0; i < n; i++) {
+            const float w = x[i] * x[i]; float a = xl - w * x[i] * (float)q[i], b; int l;
+            if (!(a > 0)) continue;
+            b = l2 - w * (float)q[i] * (float)q[i]; l = dsm__fmt_clamp(dsm__fmt_nearest(x[i] * b / a), -most, most - 1);
+            if (l == q[i]) continue;
+            a += w * x[i] * (float)l; b += w * (float)l * (float)l;
+            if (b > 0 && a * a * l2 > xl * xl * b) { q[i] = l; xl = a; l2 = b; changed = 1; }
+        }
+    }
+    return l2 > 0 ? xl / l2 : 0;
+}
+/* Scales of scales, with importance: q in 0 .. most, x >= 0. */
+DSM__FN float dsm__fmt_positive(int n, int most, const float *x, const float *w, uint8_t *q) {
+    float top = 0, inverse, scale, best = 0, xl = 0, l2 = 0;
+    for (int i = 0; i < n; i++) if (x[i] > top) top = x[i];
+    if (top < DSM__FMT_EPS) { memset(q, 0, (size_t)n); return 0; }
+    inverse = (float)most / top; scale = 1 / inverse;
+    for (int i = 0; i < n; i++) { const float diff = x[i] - scale * (float)dsm__fmt_nearest(inverse * x[i]); best += w[i] * diff * diff; }
+    for (int is = -4; is <= 4; is++) {
+        const float inv = (.1f * (float)is + (float)most) / top, s = 1 / inv; float error = 0;
+        if (!is) continue;
+        for (int i = 0; i < n; i++) { int l = dsm__fmt_nearest(inv * x[i]); float diff; if (l > most) l = most; diff = x[i] - s * (float)l; error += w[i] * diff * diff; }
+        if (error < best) { best = error; inverse = inv; }
+    }
+    for (int i = 0; i < n; i++) {
+        int l = dsm__fmt_nearest(inverse * x[i]); if (l > most) l = most;
+        q[i] = (uint8_t)(l < 0 ? 0 : l); xl += w[i] * x[i] * (float)l; l2 += w[i] * (float)l * (float)l;
+    }
+    for (int turn = 0, changed = 1; turn < 5 && changed; turn++) {
+        changed = 0;
+        for (int i = 0; i < n; i++) {
+            float a = xl - w[i] * x[i] * (float)q[i], b = l2 - w[i] * (float)q[i] * (float)q[i]; int l;
+            if (!(a > 0 && b > 0)) continue;
+            l = dsm__fmt_nearest(x[i] * b / a); if (l > most) l = most;
+            if (l == q[i] || l < 0) continue;
+            a += w[i] * x[i] * (float)l; b += w[i] * (float)l * (float)l;
+            if (a * a * l2 > xl * xl * b) { q[i] = (uint8_t)l; xl = a; l2 = b; changed = 1; }
+        }
+    }
+    return l2 > 0 ? xl / l2 : 0;
+}
+DSM__FN int dsm__fmt_nearest_iq4(float v) { /* index into the table of IQ4 */
+    int low = 0, high = 15;
+    if (!(v > (float)dsm__fmt_iq4[0])) return 0;
+    if (v >= (float)dsm__fmt_iq4[15]) return 15;
+    while (high - low > 1) { const int mid = (low + high) / 2; if (v < (float)dsm__fmt_iq4[mid]) high = mid; else low = mid; }
+    return v - (float)dsm__fmt_iq4[high - 1] < (float)dsm__fmt_iq4[high] - v ? high - 1 : high;
+}
+/* Scale of 32 weights for the table of IQ4; tries 0 (and then the other sign to start with) or 7. */
+DSM__FN float dsm__fmt_table(const float *x, const float *w, uint8_t *q, int tries) {
+    const float top = dsm__fmt_extreme(x, 32), first = (float)dsm__fmt_iq4[0]; float d = 0, best = 0;
+    if (fabsf(top) < DSM__FMT_EPS) return 0; /* q stays: under a scale of 0 it means nothing, and the reference's bytes are those of the block before */
+    for (int turn = -tries - 1; turn <= tries; turn++) {
+        const float inverse = turn == -tries - 1 ? 1 / (tries ? -top / first : top / first) : ((float)turn + first) / top; float qx = 0, q2 = 0;
+        if (!tries && turn == 0) break;
+        for (int i = 0; i < 32; i++) {
+            const int l = dsm__fmt_nearest_iq4(inverse * x[i]); const float v = (float)dsm__fmt_iq4[l];
+            if (turn == -tries - 1) q[i] = (uint8_t)l;
+            qx += w[i] * v * x[i]; q2 += w[i] * v * v;
+        }
+        if (turn == -tries - 1 ? 1 : q2 > 0 && qx * qx > best * q2) { d = qx / q2; best = d * qx; }
+    }
+    return d;
+}
+DSM__FN void dsm__fmt_nibbles(const uint8_t *q, uint8_t *to) { for (int i = 0; i < 16; i++) to[i] = (uint8_t)((q[i] & 15) | (q[i + 16] & 15) << 4); }
+DSM__FN void dsm__fmt_fifths(const uint8_t *q, uint8_t *to) { memset(to, 0, 4); for (int i = 0; i < 32; i++) to[i / 8] = (uint8_t)(to[i / 8] | (q[i] >> 4 & 1) << i % 8); }
+/* Importance: the weight of an error is qw * sqrt(spread + x^2). */
+DSM__FN void dsm__fmt_weigh(const float *x, const float *importance, float spread, float *w, int n) { for (int i = 0; i < n; i++) w[i] = importance[i] * sqrtf(spread + x[i] * x[i]); }
+DSM__FN float dsm__fmt_squares(const float *x, size_t n) { float s = 0; for (size_t i = 0; i < n; i++) s += x[i] * x[i]; return s; }
+
+DSM__FN void dsm__fmt_write32(int fmt, const float *x, const float *importance, float spread, uint8_t *q, uint8_t *to) { /* one block of 32; spread: mean square of the row */
+    float w[32], d, m = 0; const float top = dsm__fmt_extreme(x, 32);
+    if (importance) dsm__fmt_weigh(x, importance, spread, w, 32);
+    switch (fmt) {
+    case DSM__FMT_Q4_0: case DSM__FMT_Q5_0: {
+        const int most = fmt == DSM__FMT_Q4_0 ? 8 : 16;
+        if (importance) d = dsm__fmt_symmetric(32, most, x, w, q);
+        else { const float inverse = dsm__fmt_inverse(d = top / -(float)most); for (int i = 0; i < 32; i++) q[i] = (uint8_t)dsm__fmt_cut(x[i] * inverse + ((float)most + .5f), 2 * most - 1); }
+        dsm__fmt_put_half(to, d);
+        if (most == 16) dsm__fmt_fifths(q, to + 2);
+        dsm__fmt_nibbles(q, to + (most == 16 ? 6 : 2)); break; }
+    case DSM__FMT_Q4_1: case DSM__FMT_Q5_1: {
+        const int most = fmt == DSM__FMT_Q4_1 ? 15 : 31;
+        if (importance) { d = dsm__fmt_affine(32, most, x, w, q, &m, -.9f, .05f, 36, 0); m = -m; }
+        else {
+            float high = m = x[0], inverse;
+            for (int i = 1; i < 32; i++) { if (x[i] < m) m = x[i]; if (x[i] > high) high = x[i]; }
+            inverse = dsm__fmt_inverse(d = (high - m) / (float)most);
+            for (int i = 0; i < 32; i++) q[i] = (uint8_t)dsm__fmt_cut((x[i] - m) * inverse + .5f, most);
+        }
+        dsm__fmt_put_half(to, d); dsm__fmt_put_half(to + 2, m);
+        if (most == 31) dsm__fmt_fifths(q, to + 4);
+        dsm__fmt_nibbles(q, to + (most == 31 ? 8 : 4)); break; }
+    case DSM__FMT_Q8_0: {
+        const float inverse = dsm__fmt_inverse(d = fabsf(top) / 127);
+        dsm__fmt_put_half(to, d);
+        for (int i = 0; i < 32; i++) { const float v = x[i] * inverse; to[2 + i] = (uint8_t)(v < 0 ? -dsm__fmt_cut(.5f - v, 127) : dsm__fmt_cut(v + .5f, 127)); }
+        break; }
+    case DSM__FMT_IQ4_NL:
+        if (!importance) for (int i = 0; i < 32; i++) w[i] = x[i] * x[i];
+        d = dsm__fmt_table(x, w, q, importance ? 7 : 0); dsm__fmt_put_half(to, d);
+        if (importance) { const float inverse = dsm__fmt_inverse(d); for (int i = 0; i < 32; i++) q[i] = (uint8_t)dsm__fmt_nearest_iq4(inverse * x[i]); }
+        dsm__fmt_nibbles(q, to + 2); break;
+    case DSM__FMT_MXFP4: {
+        const int e = dsm__fmt_clamp((int)(dsm__num_as_bits(top) >> 23 & 255) - 2, 0, 254); const float s = dsm__num_e8m0_half((uint8_t)e); /* 2^e is two below the largest */
+        for (int i = 0; i < 32; i++) {
+            float best = fabsf(x[i]); q[i] = 0;
+            for (int j = 1; j < 16; j++) { const float error = fabsf((float)dsm__fmt_mxfp4[j] * s - x[i]); if (error < best) { best = error; q[i] = (uint8_t)j; } }
+        }
+        to[0] = (uint8_t)e; dsm__fmt_nibbles(q, to + 1); break; }
+    default: break;
+    }
+}
+DSM__FN void dsm__fmt_write256(int fmt, const float *x, const float *importance, uint8_t *to) { /* one super-block */
+    uint8_t q[256] = { 0 }, s[16], m[16]; float w[32], scales[16], least[16], sums[16], squares = importance ? dsm__fmt_squares(x, 256) : 0, top, d, dmin;
+    const int affine = fmt == DSM__FMT_Q2_K || fmt == DSM__FMT_Q4_K || fmt == DSM__FMT_Q5_K, wide = fmt == DSM__FMT_Q4_K || fmt == DSM__FMT_Q5_K || fmt == DSM__FMT_IQ4_XS;
+    const int width = wide ? 32 : 16, groups = 256 / width, most = fmt == DSM__FMT_Q2_K ? 3 : fmt == DSM__FMT_Q4_K ? 15 : 31; /* of a weight */
+    const float spread = (fmt == DSM__FMT_Q2_K ? squares : 2 * squares) / 256;
+    memset(to, 0, (size_t)dsm__fmts[fmt].bytes);
+    for (int g = 0; g < groups; g++) { /* first each group on its own */
+        const float *v = x + width * g; uint8_t *p = q + width * g;
+        if (importance && fmt == DSM__FMT_Q6_K) memcpy(w, importance + width * g, (size_t)width * 4);
+        else if (importance) dsm__fmt_weigh(v, importance + width * g, spread, w, width);
+        else if (fmt == DSM__FMT_Q4_K || fmt == DSM__FMT_Q5_K) { const float a = sqrtf(dsm__fmt_squares(v, 32) / 32); for (int i = 0; i < 32; i++) w[i] = a + fabsf(v[i]); }
+        else for (int i = 0; i < width; i++) w[i] = fmt == DSM__FMT_Q2_K ? fabsf(v[i]) : v[i] * v[i];
+        sums[g] = 0; for (int i = 0; i < width; i++) sums[g] += w[i];
+        if (affine) scales[g] = importance ? dsm__fmt_affine(width, most, v, w, p, least + g, -.9f, .05f, 36, 0)
+                                           : dsm__fmt_affine(width, most, v, w, p, least + g, fmt == DSM__FMT_Q4_K ? -1.f : -.5f, .1f, fmt == DSM__FMT_Q4_K ? 20 : 15, fmt == DSM__FMT_Q2_K);
+        else if (fmt == DSM__FMT_IQ4_XS) scales[g] = dsm__fmt_table(v, w, p, 7);
+        else if (fmt == DSM__FMT_Q6_K) scales[g] = dsm__fmt_symmetric(width, 32, v, w, p);
+        else scales[g] = importance ? dsm__fmt_symmetric(width, 4, v, w, p) : dsm__fmt_descent(width, 4, v);
+    }
+    if (affine) { /* then scales and minima, as fractions of the largest */
+        const int steps = fmt == DSM__FMT_Q2_K ? 15 : 63;
+        if (importance) { d = dsm__fmt_positive(groups, steps, scales, sums, s); dmin = dsm__fmt_positive(groups, steps, least, sums, m); }
+        else {
+            float high = 0, low = 0, a, b;
+            for (int g = 0; g < groups; g++) { if (scales[g] > high) high = scales[g]; if (least[g] > low) low = least[g]; }
+            a = high > 0 ? (float)steps / high : 0; b = low > 0 ? (float)steps / low : 0; d = high / (float)steps; dmin = low / (float)steps;
+            for (int g = 0; g < groups; g++) {
+                s[g] = (uint8_t)dsm__fmt_clamp(dsm__fmt_nearest(a * scales[g]), 0, steps); m[g] = (uint8_t)dsm__fmt_clamp(dsm__fmt_nearest(b * least[g]), 0, steps); }
+        }
+        { uint8_t *at = to + (fmt == DSM__FMT_Q2_K ? 80 : 0); dsm__fmt_put_half(at, d); dsm__fmt_put_half(at + 2, dmin); d = dsm__fmt_half(at); dmin = dsm__fmt_half(at + 2); }
+        for (int g = 0; g < groups; g++) { /* and the weights once more, under the scales as they were rounded */
+            const float a = d * (float)s[g], b = dmin * (float)m[g];
+            if (a != 0) for (int i = width * g; i < width * (g + 1); i++) q[i] = (uint8_t)dsm__fmt_clamp(dsm__fmt_nearest((x[i] + b) / a), 0, most);
+        }
+        if (fmt == DSM__FMT_Q2_K) {
+            for (int g = 0; g < 16; g++) to[g] = (uint8_t)(s[g] | m[g] << 4);
+            for (int i = 0; i < 64; i++) { const uint8_t *p = q + i / 32 * 128 + i % 32; to[16 + i] = (uint8_t)(p[0] | p[32] << 2 | p[64] << 4 | p[96] << 6); }
+            return;
+        }
+        for (int g = 0; g < 4; g++) { to[4 + g] = (uint8_t)(s[g] | s[g + 4] >> 4 << 6); to[8 + g] = (uint8_t)(m[g] | m[g + 4] >> 4 << 6); to[12 + g] = (uint8_t)((s[g + 4] & 15) | (m[g + 4] & 15) << 4); }
+        for (int i = 0; i < 128; i++) { const uint8_t *p = q + i / 32 * 64 + i % 32; to[(fmt == DSM__FMT_Q4_K ? 16 : 48) + i] = (uint8_t)((p[0] & 15) | (p[32] & 15) << 4); }
+        if (fmt == DSM__FMT_Q5_K) for (int i = 0; i < 256; i++) to[16 + i % 32] = (uint8_t)(to[16 + i % 32] | q[i] >> 4 << i / 32);
+        return;
+    }
+    top = dsm__fmt_extreme(scales, groups);
+    if (fmt == DSM__FMT_IQ4_XS) {
+        const float inverse = dsm__fmt_inverse(d = -top / 32); unsigned high = 0;
+        dsm__fmt_put_half(to, d);
+        for (int g = 0; g < 8; g++) {
+            const int l = dsm__fmt_clamp(dsm__fmt_nearest(inverse * scales[g]), -32, 31); const float a = dsm__fmt_inverse(d * (float)l);
+            for (int i = 32 * g; i < 32 * g + 32; i++) q[i] = (uint8_t)dsm__fmt_nearest_iq4(a * x[i]);
+            to[4 + g / 2] = (uint8_t)(to[4 + g / 2] | ((l + 32) & 15) << g % 2 * 4); high |= (unsigned)(l + 32) >> 4 << 2 * g; dsm__fmt_nibbles(q + 32 * g, to + 8 + 16 * g);
+        }
+        to[2] = (uint8_t)(high & 255); to[3] = (uint8_t)(high >> 8); return;
+    }
+    if (fmt == DSM__FMT_Q6_K) {
+        const float inverse = -128.f / top;
+        if (fabsf(top) < DSM__FMT_EPS) return;
+        dsm__fmt_put_half(to + 208, 1 / inverse); d = dsm__fmt_half(to + 208);
+        for (int g = 0; g < 16; g++) {
+            const int l = dsm__fmt_clamp(dsm__fmt_nearest(inverse * scales[g]), -128, 127); const float a = d * (float)l;
+            to[192 + g] = (uint8_t)l;
+            if (a != 0) for (int i = 16 * g; i < 16 * g + 16; i++) q[i] = (uint8_t)(dsm__fmt_clamp(dsm__fmt_nearest(x[i] / a), -32, 31) + 32);
+        }
+        for (int i = 0; i < 64; i++) {
+            const uint8_t *p = q + i / 32 * 128 + i % 32; uint8_t *low = to + i / 32 * 64 + i % 32;
+            low[0] = (uint8_t)((p[0] & 15) | (p[64] & 15) << 4); low[32] = (uint8_t)((p[32] & 15) | (p[96] & 15) << 4);
+            to[128 + i] = (uint8_t)(p[0] >> 4 | p[32] >> 4 << 2 | p[64] >> 4 << 4 | p[96] >> 4 << 6);
+        }
+        return;
+    }
+    if (importance) { d = dsm__fmt_symmetric(16, 32, scales, sums, s); } /* Q3_K */
+    else {
+        const float inverse = top != 0 ? -32.f / top : 0;
+        d = dsm__fmt_inverse(inverse);
+        for (int g = 0; g < 16; g++) s[g] = (uint8_t)(dsm__fmt_clamp(dsm__fmt_nearest(inverse * scales[g]), -32, 31) + 32);
+    }
+    dsm__fmt_put_half(to + 108, d); d = dsm__fmt_half(to + 108);
+    if (top == 0 && !importance) memset(s, 0, sizeof s);
+    for (int g = 0; g < 16; g++) {
+        const float a = d * (float)(s[g] - 32);
+        to[96 + g % 8] = (uint8_t)(to[96 + g % 8] | (s[g] & 15) << g / 8 * 4); to[104 + g % 4] = (uint8_t)(to[104 + g % 4] | s[g] >> 4 << 2 * (g / 4));
+        if (a != 0) for (int i = 16 * g; i < 16 * g + 16; i++) q[i] = (uint8_t)(dsm__fmt_clamp(dsm__fmt_nearest(x[i] / a), -4, 3) + 4);
+    }
+    for (int i = 0; i < 256; i++) if (q[i] > 3) { to[i % 32] = (uint8_t)(to[i % 32] | 1 << i / 32); q[i] = (uint8_t)(q[i] - 4); }
+    for (int i = 0; i < 64; i++) { const uint8_t *p = q + i / 32 * 128 + i % 32; to[32 + i] = (uint8_t)(p[0] | p[32] << 2 | p[64] << 4 | p[96] << 6); }
+}
+/* A row of n weights, n a multiple of the unit. importance: one factor for the squared error of each weight, or NULL. 1: done; -1: a number is not
+   finite (or an importance negative), nothing is written; every format of the list has a writer. */
+DSM__FN int dsm__fmt_quantize(int fmt, const float *from, const float *importance, uint8_t *to, size_t n) {
+    const size_t unit = (size_t)dsm__fmts[fmt].unit, bytes = (size_t)dsm__fmts[fmt].bytes; float spread = 0; uint8_t q[32] = { 0 };
+    switch (fmt) {
+    case DSM__FMT_F32: memcpy(to, from, 4 * n); return 1;
+    case DSM__FMT_F16: for (size_t i = 0; i < n; i++) dsm__fmt_put_half(to + 2 * i, from[i]); return 1;
+    case DSM__FMT_BF16:
+        for (size_t i = 0; i < n; i++) {
+            const uint32_t u = dsm__num_as_bits(from[i]); const uint16_t h = (uint16_t)((u & 0x7fffffffu) > 0x7f800000u ? u >> 16 | 64 : (u + 0x7fffu + (u >> 16 & 1)) >> 16);
+            memcpy(to + 2 * i, &h, 2);
+        }
+        return 1;
+    default: break;
+    }
+    for (size_t i = 0; i < n; i++) if (!dsm__num_finite(from[i]) || (importance && !(dsm__num_finite(importance[i]) && importance[i] >= 0))) return -1;
+    if (importance) spread = dsm__fmt_squares(from, n) / (float)n;
+    for (; n >= unit; n -= unit, from += unit, to += bytes) {
+        if (unit == 256) dsm__fmt_write256(fmt, from, importance, to);
+        else dsm__fmt_write32(fmt, from, importance, fmt == DSM__FMT_IQ4_NL && importance ? dsm__fmt_squares(from, 32) * (2.f / 32) : spread, q, to);
+        if (importance) importance += unit;
+    }
+    return 1;
+}
+
 // >>cpu
 /* What this processor can do, asked once. A bit stands for all that a level of kern needs, and on x86 also for the system keeping those registers (XGETBV).
    Test: tests/kernels.c */
@@ -881,11 +1289,75 @@ typedef void dsm__k_matvec(const uint8_t *w, size_t stride, int len, const dsm__
 typedef void dsm__k_unpack(const uint8_t *w, size_t stride, int len, dsm__k_scratch to);
 typedef void dsm__k_tile(dsm__k_scratch w, const dsm__x64 *x, long ldx, int tokens, float *y, long ldy, int add, int len, dsm__k_fetch *pf, int from);
 
+/* ---- floats: what is not a quantised product. The definitions, which every pass meets bit for bit:
+
+     product of rows     stripe l: fma(w[k], x[k], .) over k = l, l + 16, ..; then the tree: a[l] += a[l+8] (l < 8), a[l] += a[l+4], a[l] += a[l+2], a[0] + a[1]
+     down the columns    the same over the rows p instead of k
+     rmsnorm             ss as the product of x with itself; r = 1 / sqrtf(ss / n + eps); y = (x * r) * w
+     swiglu              (g / (1 + exp(-g))) * u;  sigmoid: 1 / (1 + exp(-x));  exp is dsm__num_exp
+     rope                u' = fma(u, cos, -(w * sin)); w' = fma(u, sin, w * cos)
+     softmax             the true maximum, exp(s - maximum), the sum of those in stripes and the tree
+     score               one chain fma(k, q, .) over the dimensions; then * scale.   value: one chain fma(v, p, .) over the tokens
+     score over q8_0     int8 queries: per block of 64  acc = fma((float)S * row's scale, query's scale, acc); float queries: the chain over q * scale
+
+   The shapes of attention are one small matrix product, `core`: out[row][16 lanes] += sum over i of w[row][i] * a[i][lane]. Scores of a group: a = a block of
+   keys, w = queries. Values: a = rows of the cache, w = probabilities. Scores of MLA: a = queries (lanes are heads), w = rows of the cache.
+
+   The caches (snapshots freeze this; room kv writes it). 16(n): n rounded up to 16; what is added is zero, or was once.
+     keys of one KV head      blocks of 16 tokens   f16, f32: [dim][16 tokens]             q8_0: [16(dim)/4][16 tokens][4] int8, then [dim/64][16 tokens] f32 scales
+     values of one KV head    rows                  f16, f32: [16(dim)]                    q8_0: [16(dim)] int8, [dim/64] f32
+     MLA                      rows                  f16, f32: [16(latent)][16(rope)]       q8_0: [16(latent)] int8, [latent/64] f32, [16(rope)] f16
+   NaN in, NaN out (of any payload); nothing is indexed by a float. Test: tests/floats.c ---- */
+enum { DSM__K_F32 = 0, DSM__K_F16 = 1, DSM__K_BF16 = 2 };                              /* types of rows that kernels read as they are */
+enum { DSM__K_SCORE_F16 = 0, DSM__K_SCORE_F32 = 1, DSM__K_SCORE_Q8 = 2, DSM__K_SCORE_Q8_INT8 = 3 }; /* dsm_kv, and q8_0 with rounded queries */
+enum { DSM__K_SLAB = 272, DSM__K_ROW_BLOCK = 48, DSM__K_TURN = 24, DSM__K_LANES = 128 };
+#define dsm__k_16(n) (((n) + 15) / 16 * 16)
+#define dsm__k_64s(n) (((n) + 63) / 64)
+DSM__FN size_t dsm__k_key_block_bytes(int kv, int dims) { /* of 16 tokens of one KV head */
+    return kv == DSM_KV_Q8_0 ? (size_t)dsm__k_16(dims) * 16 + (size_t)dsm__k_64s(dims) * 64 : (size_t)dims * (kv == DSM_KV_F32 ? 64u : 32u); }
+DSM__FN size_t dsm__k_value_row_bytes(int kv, int dims) {
+    return kv == DSM_KV_Q8_0 ? (size_t)dsm__k_16(dims) + (size_t)dsm__k_64s(dims) * 4 : (size_t)dsm__k_16(dims) * (kv == DSM_KV_F32 ? 4u : 2u); }
+DSM__FN size_t dsm__k_latent_row_bytes(int kv, int latent, int rope) {
+    return dsm__k_value_row_bytes(kv, latent) + (size_t)dsm__k_16(rope) * (kv == DSM_KV_F32 ? 4u : 2u); }
+/* X(result, name, arguments): the functions of a pass. Pointers may be unaligned where they are bytes. */
+/* The queries of MLA for a q8_0 cache: rounded, by four, and turned so that lanes are queries. */
+typedef struct dsm__k_turned {
+    int8_t *q;      /* [16(latent)/4][lanes][4] */
+    float *dx;      /* [latent/64][lanes] */
+    int32_t *from;  /* [latent/64][lanes] start values where cached bytes are biased */
+    float *rope;    /* [rope][lanes] */
+} dsm__k_turned;
+DSM__FN dsm__k_turned dsm__k_turned_at(void *memory, int latent, int lanes) {
+    dsm__k_turned k; const size_t n = (size_t)lanes; k.q = (int8_t *)memory; k.dx = (float *)(void *)(k.q + (size_t)dsm__k_16(latent) * n);
+    k.from = (int32_t *)(void *)(k.dx + (size_t)dsm__k_64s(latent) * n); k.rope = (float *)(void *)(k.from + (size_t)dsm__k_64s(latent) * n); return k; }
+#define DSM__K_FLOATS(X) \
+    X(void, mul_rows, (int type, const uint8_t *w, size_t stride, int len, const float *x, long ldx, int n_tokens, float *y, long ldy, int r0, int r1)) \
+    X(void, mul_down, (int type, const uint8_t *w, size_t stride, int n_rows, const float *x, long ldx, int n_tokens, float *y, long ldy, int n)) \
+    X(void, rmsnorm, (const float *x, const float *w, int n, float eps, float *y)) \
+    X(void, swiglu, (const float *gate, const float *up, int n, float *y)) \
+    X(void, sigmoid, (float *x, int n)) \
+    X(void, exps, (float *x, int n)) \
+    X(float, softmax, (float *s, int n)) \
+    X(void, add, (float *y, const float *x, int n)) \
+    X(void, axpy, (float *y, float a, const float *x, int n)) \
+    X(void, times, (float *x, float by, int n)) \
+    X(void, rope, (float *x, int n_rot, int neox, const float *cos_sin)) \
+    X(int, all_finite, (const float *x, int n)) \
+    X(float, absmax, (const float *x, int n)) \
+    X(void, to_half, (const float *x, int n, uint8_t *to)) \
+    X(void, to_float, (int type, const uint8_t *from, int n, float *to)) \
+    X(void, gqa_scores, (int kv, const uint8_t *keys, int dims, int t0, int t1, const float *q, long ldq, int n, float scale, float *s, long lds)) \
+    X(void, mla_scores, (int kv, const uint8_t *rows, int latent, int rope, int t0, int t1, const float *q, int lanes, int n, float scale, float *s, long lds)) \
+    X(void, values, (int kv, const uint8_t *rows, size_t stride, int dims, int t0, int t1, const float *p, long ldp, int n, float *o, long ldo, int d0, int d1))
+#define DSM__K_INT_SCORES(X) /* with byte products: every pass has its own */ \
+    X(void, gqa_scores8, (const uint8_t *keys, int dims, int t0, int t1, const dsm__x64 *q, long ldq, int n, float scale, float *s, long lds)) \
+    X(void, mla_scores8, (const uint8_t *rows, int latent, int rope, int t0, int t1, const void *q, int lanes, int n, float scale, float *s, long lds))
+
 /* The functions of a level that are not products of formats: X(result, name, arguments). Lanes are independent or the order is the contract's stripes, so
    every level gives the same bits. */
 #define DSM__K_FUNCTIONS(X) \
     X(int, quantize, (const float *x, int len, dsm__x64 *out)) /* 0: NaN or infinity */ \
-    /* float half: add here */
+    DSM__K_FLOATS(X)
 typedef struct dsm__kernels {
     const char *isa;
     int rows, tokens, tile_rows, tile_tokens;           /* of a mat-vec panel; of a tile */
@@ -893,6 +1365,7 @@ typedef struct dsm__kernels {
     struct { dsm__k_matvec *matvec; dsm__k_unpack *unpack; dsm__k_tile *tile; int from; } f[DSM__FMT_COUNT]; /* matvec may be NULL; from: where start values are */
 #define DSM__X(result, name, arguments) result (*name) arguments;
     DSM__K_FUNCTIONS(DSM__X)
+    DSM__K_INT_SCORES(DSM__X)
 #undef DSM__X
 } dsm__kernels;
 
@@ -1569,8 +2042,532 @@ OUT int K(quantize)(const float *x, int len, dsm__x64 *o) {
         for (int i = 0; i < 2; i++) {
             const int t = s[2 * i] + s[2 * i + 1]; o->sum[i] = (float)t; o->from8[i] = DSM__MAGIC - 8 * t; o->from128[i] = DSM__MAGIC - 128 * t; } }
     return 1; }
-/* (the float half goes here) */
 #endif
+
+/* ================================================ the float half of the room ================================================ */
+#define DSM__NV (16 / ROWS)   /* vectors of 16 lanes */
+#if DSM__BITS == 0
+FN Ints K(iset)(int32_t a) { return (Ints)a; }
+FN Ints K(ild)(const uint8_t *p) { Ints a; memcpy(&a, p, 4); return a; }
+FN Ints K(dot)(Ints c, Ints a, const uint8_t *w, const int rows) { /* c += four products of a lane; rows: it is w that is biased where there is a bias */
+    (void)rows; for (int j = 0; j < 4; j++) c += (Ints)((int)(int8_t)(a >> 8 * j & 255) * (int)*((const int8_t *)w + j));
+    return c; }
+FN void K(turn)(const float *from, long ldf, float scale, float *to, long ldt) { /* 4 x 4, transposed and scaled */
+    for (int i = 0; i < 4; i++) for (int j = 0; j < 4; j++) to[j * ldt + i] = from[i * ldf + j] * scale; }
+#elif DSM__BITS >= 256
+FN Ints K(iset)(int32_t a) { return DSM__MM(set1_epi32)(a); }
+FN Ints K(ild)(const uint8_t *p) { return DSM__SI(loadu)((const Ints *)(const void *)p); }
+#if DSM__DOT
+FN Ints K(dot)(Ints c, Ints a, const uint8_t *w, const int rows) {
+    return rows ? DSM__DOT4(c, K(set4)(w), a) : DSM__DOT4(c, DSM__SI(xor)(a, DSM__MM(set1_epi32)((int)0x80808080u)), K(set4)(w)); }
+#else
+FN Ints K(dot)(Ints c, Ints a, const uint8_t *w, const int rows) { (void)rows;
+    return DSM__MM(add_epi32)(c, DSM__MM(madd_epi16)(DSM__MM(maddubs_epi16)(DSM__MM(abs_epi8)(a), DSM__MM(sign_epi8)(K(set4)(w), a)), DSM__MM(set1_epi16)(1))); }
+#endif
+FN void K(turn)(const float *from, long ldf, float scale, float *to, long ldt) {
+    const __m128 m = _mm_set1_ps(scale);
+    __m128 a = _mm_mul_ps(_mm_loadu_ps(from), m), b = _mm_mul_ps(_mm_loadu_ps(from + ldf), m), c = _mm_mul_ps(_mm_loadu_ps(from + 2 * ldf), m);
+    __m128 d = _mm_mul_ps(_mm_loadu_ps(from + 3 * ldf), m), e = _mm_unpacklo_ps(a, b), f = _mm_unpackhi_ps(a, b), g = _mm_unpacklo_ps(c, d), h = _mm_unpackhi_ps(c, d);
+    _mm_storeu_ps(to, _mm_movelh_ps(e, g)); _mm_storeu_ps(to + ldt, _mm_movehl_ps(g, e));
+    _mm_storeu_ps(to + 2 * ldt, _mm_movelh_ps(f, h)); _mm_storeu_ps(to + 3 * ldt, _mm_movehl_ps(h, f)); }
+#else
+FN Ints K(iset)(int32_t a) { return vdupq_n_u32((uint32_t)a); }
+FN Ints K(ild)(const uint8_t *p) { return vreinterpretq_u32_u8(vld1q_u8(p)); }
+FN Ints K(dot)(Ints c, Ints a, const uint8_t *w, const int rows) {
+    uint32_t u; (void)rows; memcpy(&u, w, 4);
+    {
+        const int8x16_t v = vreinterpretq_s8_u32(a), x = vreinterpretq_s8_u32(vdupq_n_u32(u));
+#if DSM__DOT
+        return vreinterpretq_u32_s32(vdotq_s32(vreinterpretq_s32_u32(c), v, x));
+#else /* two products fit 16 bits: 2 * 127 * 127 */
+        return vreinterpretq_u32_s32(vpadalq_s16(vreinterpretq_s32_u32(c), vpaddq_s16(vmull_s8(vget_low_s8(v), vget_low_s8(x)), vmull_high_s8(v, x))));
+#endif
+    } }
+FN void K(turn)(const float *from, long ldf, float scale, float *to, long ldt) {
+    float32x4_t a = vmulq_n_f32(vld1q_f32(from), scale), b = vmulq_n_f32(vld1q_f32(from + ldf), scale), c = vmulq_n_f32(vld1q_f32(from + 2 * ldf), scale);
+    float32x4_t d = vmulq_n_f32(vld1q_f32(from + 3 * ldf), scale), e = vtrn1q_f32(a, b), f = vtrn2q_f32(a, b), g = vtrn1q_f32(c, d), h = vtrn2q_f32(c, d);
+#define PAIR(i, x, y) vreinterpretq_f32_f64(vtrn##i##q_f64(vreinterpretq_f64_f32(x), vreinterpretq_f64_f32(y)))
+    vst1q_f32(to, PAIR(1, e, g)); vst1q_f32(to + ldt, PAIR(1, f, h)); vst1q_f32(to + 2 * ldt, PAIR(2, e, g)); vst1q_f32(to + 3 * ldt, PAIR(2, f, h));
+#undef PAIR
+}
+#endif
+/* n tokens x n_lanes of a tile, to s[lane][token] */
+FN void K(turned)(const float *from, long ldf, int n, int n_lanes, float scale, float *s, long lds) {
+    const int nn = n / 4 * 4, ll = n_lanes / 4 * 4;
+    for (int l = 0; l < ll; l += 4) for (int i = 0; i < nn; i += 4) K(turn)(from + i * ldf + l, ldf, scale, s + l * lds + i, lds);
+    for (int l = 0; l < n_lanes; l++) for (int i = l < ll ? nn : 0; i < n; i++) s[l * lds + i] = from[i * ldf + l] * scale; }
+
+#if DSM__FLOATS_HERE /* ------------------------- passes that have floats of their own ------------------------- */
+#if DSM__BITS == 0
+#define DSM__DOT_ROWS 1       /* products: rows x tokens at once; tokens of a single row */
+#define DSM__DOT_TOKENS 1
+#define DSM__DOT_SINGLE 1
+#define DSM__COLUMNS 1        /* vectors */
+#define DSM__UNITS 1          /* core: units of 16 lanes */
+#define DSM__GROUP 1          /* most rows */
+#define DSM__PIN(v) (void)0
+FN Reals K(fh)(const uint8_t *p) { return dsm__num_half(dsm__load16(p)); }
+FN Reals K(fb)(const uint8_t *p) { return dsm__num_bf16(dsm__load16(p)); }
+FN Reals K(f8)(const uint8_t *p) { return (float)*(const int8_t *)p; }
+FN Reals K(byte4)(const uint8_t *p, const int j) { return (float)*((const int8_t *)p + j); } /* byte j of every lane's four */
+FN void K(sth)(uint8_t *p, Reals a) { uint16_t h = dsm__num_to_half_saturating(a); memcpy(p, &h, 2); }
+FN Reals K(fmax)(Reals a, Reals b) { return a > b ? a : b; }
+FN Reals K(vexp)(Reals x) { return dsm__num_exp(x); }
+FN float K(stripes)(const Reals *a) {
+    float b[8]; for (int i = 0; i < 8; i++) b[i] = a[i] + a[i + 8];
+    for (int i = 0; i < 4; i++) b[i] = b[i] + b[i + 4];
+    for (int i = 0; i < 2; i++) b[i] = b[i] + b[i + 2];
+    return b[0] + b[1]; }
+#elif DSM__BITS >= 256
+FN float K(stripes8)(__m256 b) {
+    __m128 c = _mm_add_ps(_mm256_castps256_ps128(b), _mm256_extractf128_ps(b, 1)), d = _mm_add_ps(c, _mm_movehl_ps(c, c));
+    return _mm_cvtss_f32(_mm_add_ss(d, _mm_movehdup_ps(d))); }
+#if DSM__BITS == 512
+#define DSM__S32 __v16si
+#define DSM__DOT_ROWS 4
+#define DSM__DOT_TOKENS 4
+#define DSM__DOT_SINGLE 8
+#define DSM__COLUMNS 2
+#define DSM__UNITS 4
+#define DSM__GROUP 6
+#define DSM__HALF(p) _mm256_loadu_si256((const __m256i *)(const void *)(p))
+#define DSM__PIN(v) __asm__("" : "+v"(v)) /* or the broadcast is repeated in each of its products */
+FN void K(sth1)(uint8_t *p, Reals a) { _mm256_storeu_si256((__m256i *)(void *)p, _mm512_cvtps_ph(a, 0)); }
+FN Reals K(f8)(const uint8_t *p) { return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(const void *)p))); }
+FN Reals K(valid)(Reals v, Reals x) { /* v; 0 where x is below the least; x where it is NaN */
+    v = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, K(fset)(DSM__EXP_MIN), _CMP_GE_OQ), v);
+    return _mm512_mask_mov_ps(v, _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), x); }
+FN float K(stripes)(const Reals *a) {
+    return K(stripes8)(_mm256_add_ps(_mm512_castps512_ps256(a[0]), _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(a[0]), 1)))); }
+#else
+#define DSM__S32 __v8si
+#define DSM__DOT_ROWS 2
+#define DSM__DOT_TOKENS 2
+#define DSM__DOT_SINGLE 4
+#define DSM__COLUMNS 1
+#define DSM__UNITS 1
+#define DSM__GROUP 6
+#define DSM__HALF(p) _mm_loadu_si128((const __m128i *)(const void *)(p))
+#define DSM__PIN(v) (void)0
+FN void K(sth1)(uint8_t *p, Reals a) { _mm_storeu_si128((__m128i *)(void *)p, _mm256_cvtps_ph(a, 0)); }
+FN Reals K(f8)(const uint8_t *p) { return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)p))); }
+FN Reals K(valid)(Reals v, Reals x) {
+    return _mm256_or_ps(_mm256_and_ps(v, _mm256_cmp_ps(x, K(fset)(DSM__EXP_MIN), _CMP_GE_OQ)), _mm256_and_ps(x, _mm256_cmp_ps(x, x, _CMP_UNORD_Q))); }
+FN float K(stripes)(const Reals *a) { return K(stripes8)(_mm256_add_ps(a[0], a[1])); }
+#endif
+FN Reals K(fh)(const uint8_t *p) { return DSM__MM(cvtph_ps)(DSM__HALF(p)); }
+FN Reals K(fb)(const uint8_t *p) { return DSM__REALS((Ints)((DSM__U32)DSM__MM(cvtepu16_epi32)(DSM__HALF(p)) << 16)); }
+FN Reals K(byte4)(const uint8_t *p, const int j) { return DSM__MM(cvtepi32_ps)((Ints)((DSM__S32)((DSM__U32)K(ild)(p) << (24 - 8 * j)) >> 24)); }
+FN void K(sth)(uint8_t *p, Reals a) { K(sth1)(p, DSM__MM(min_ps)(K(fset)(65504.f), DSM__MM(max_ps)(K(fset)(-65504.f), a))); } /* second operands: NaN stays */
+FN Reals K(fmax)(Reals a, Reals b) { return DSM__MM(max_ps)(a, b); }
+FN Reals K(fless)(Reals a, Reals b) { return DSM__MM(min_ps)(a, b); }
+FN Reals K(raise)(Reals p, Reals k) { /* p * 2^k, k as its shifted bits have it */
+    return DSM__REALS((Ints)((DSM__U32)DSM__SI(castps)(p) + ((DSM__U32)DSM__SI(castps)(k) << 23))); }
+#else
+#define DSM__DOT_ROWS 2
+#define DSM__DOT_TOKENS 2
+#define DSM__DOT_SINGLE 4
+#define DSM__COLUMNS 2
+#define DSM__UNITS 1
+#define DSM__GROUP 4
+#define DSM__PIN(v) (void)0
+FN Reals K(fh)(const uint8_t *p) { return vcvt_f32_f16(vreinterpret_f16_u8(vld1_u8(p))); }
+FN Reals K(fb)(const uint8_t *p) { return vreinterpretq_f32_u32(vshll_n_u16(vreinterpret_u16_u8(vld1_u8(p)), 16)); }
+FN Reals K(f8)(const uint8_t *p) { uint32_t u; memcpy(&u, p, 4); return vcvtq_f32_s32(vmovl_s16(vget_low_s16(vmovl_s8(vcreate_s8(u))))); }
+FN Reals K(byte4)(const uint8_t *p, const int j) { return vcvtq_f32_s32((vreinterpretq_s32_u32(K(ild)(p)) << (24 - 8 * j)) >> 24); }
+FN void K(sth)(uint8_t *p, Reals a) { vst1_u8(p, vreinterpret_u8_f16(vcvt_f16_f32(vminq_f32(vmaxq_f32(a, vdupq_n_f32(-65504.f)), vdupq_n_f32(65504.f))))); }
+FN Reals K(fma_lane)(Reals a, Reals b, const int j, Reals c) { /* a * b[j] + c */
+    switch (j) { case 0: return vfmaq_laneq_f32(c, a, b, 0); case 1: return vfmaq_laneq_f32(c, a, b, 1); case 2: return vfmaq_laneq_f32(c, a, b, 2);
+    default: return vfmaq_laneq_f32(c, a, b, 3); } }
+FN Reals K(fmax)(Reals a, Reals b) { return vmaxq_f32(a, b); }
+FN Reals K(fless)(Reals a, Reals b) { return vminq_f32(a, b); }
+FN Reals K(raise)(Reals p, Reals k) { return vreinterpretq_f32_u32(vreinterpretq_u32_f32(p) + (vreinterpretq_u32_f32(k) << 23)); }
+FN Reals K(valid)(Reals v, Reals x) {
+    v = vreinterpretq_f32_u32(vreinterpretq_u32_f32(v) & vcgeq_f32(x, vdupq_n_f32(DSM__EXP_MIN)));
+    return vbslq_f32(vceqq_f32(x, x), v, x); }
+FN float K(stripes)(const Reals *a) {
+    const Reals c = (a[0] + a[2]) + (a[1] + a[3]); const float32x2_t d = vget_low_f32(c) + vget_high_f32(c);
+    return vget_lane_f32(d, 0) + vget_lane_f32(d, 1); }
+#endif
+#if DSM__BITS
+FN Reals K(vexp)(Reals x) { /* dsm__num_exp, step by step */
+    const Reals y = K(fless)(K(fset)(DSM__EXP_MAX), x), shifted = K(fma)(y, K(fset)(DSM__EXP_LOG2E), K(fset)(DSM__EXP_SHIFT)), k = shifted - K(fset)(DSM__EXP_SHIFT);
+    const Reals r = K(fma)(k, K(fset)(-DSM__EXP_LO), K(fma)(k, K(fset)(-DSM__EXP_HI), y)); Reals p = K(fset)(dsm__num_exp_poly[0]);
+    UNROLL for (int i = 1; i < 6; i++) p = K(fma)(p, r, K(fset)(dsm__num_exp_poly[i]));
+    p = K(fma)(p, r * r, r) + K(fset)(1);
+    return K(valid)(K(raise)(p, shifted), x); }
+#endif
+#define DSM__SIZE (type == DSM__K_F32 ? 4 : 2)
+FN Reals K(wide)(const uint8_t *p, const int type) {
+    Reals a; if (type == DSM__K_F16) return K(fh)(p);
+    if (type == DSM__K_BF16) return K(fb)(p);
+    memcpy(&a, p, sizeof a); return a; }
+FN float K(single)(const uint8_t *p, const int type) {
+    float a; if (type == DSM__K_F16) return dsm__num_half(dsm__load16(p));
+    if (type == DSM__K_BF16) return dsm__num_bf16(dsm__load16(p));
+    memcpy(&a, p, 4); return a; }
+
+/* ---------------------------------------------------------- products of rows ---------------------------------------------------------- */
+FN void K(dots)(const uint8_t *w, size_t stride, int len, const float *x, long ldx, float *y, long ldy, const int type, const int rows, const int tokens) {
+    Reals c[16], a[4], b[8]; const int whole = len & ~15;
+#define ALL UNROLL for (int r = 0; r < rows; r++) UNROLL for (int t = 0; t < tokens; t++)
+#define AT c[(r * tokens + t) * DSM__NV + v]
+    UNROLL for (int i = 0; i < rows * tokens * DSM__NV; i++) c[i] = K(fset)(0);
+    for (int k = 0; k < whole; k += 16) {
+        const uint8_t *p = w + k * DSM__SIZE;
+        UNROLL for (int r = 0; r < rows; r++) if (DSM__AHEAD && tokens == 1 && (DSM__SIZE == 4 || !(k & 16))) DSM__PREFETCH(p + (size_t)(r + rows) * stride);
+        UNROLL for (int v = 0; v < DSM__NV; v++) {
+            UNROLL for (int r = 0; r < rows; r++) a[r] = K(wide)(p + (size_t)r * stride + v * ROWS * DSM__SIZE, type);
+            UNROLL for (int t = 0; t < tokens; t++) b[t] = K(fld)(x + t * ldx + k + v * ROWS);
+            ALL AT = K(fma)(a[r], b[t], AT); } }
+    ALL {
+        const uint8_t *p = w + (size_t)r * stride + whole * DSM__SIZE; float s[16];
+        if (whole < len) { /* the last stripes get one more */
+            UNROLL for (int v = 0; v < DSM__NV; v++) K(fst)(s + v * ROWS, AT);
+            for (int k = 0; k < len - whole; k++) s[k] = fmaf(K(single)(p + k * DSM__SIZE, type), x[t * ldx + whole + k], s[k]);
+            UNROLL for (int v = 0; v < DSM__NV; v++) AT = K(fld)(s + v * ROWS); }
+        y[t * ldy + r] = K(stripes)(c + (r * tokens + t) * DSM__NV); }
+#undef AT
+#undef ALL
+}
+FN void K(rows)(const uint8_t *w, size_t stride, int len, const float *x, long ldx, int n, float *y, long ldy, int r0, int r1, const int type) {
+    int r = r0, t;
+#if DSM__BITS
+    for (; r + 4 <= r1; r += 4) {
+        const uint8_t *p = w + (size_t)r * stride;
+        for (t = 0; t + DSM__DOT_TOKENS <= n && n > 1; t += DSM__DOT_TOKENS) for (int i = 0; i < 4; i += DSM__DOT_ROWS)
+            K(dots)(p + (size_t)i * stride, stride, len, x + t * ldx, ldx, y + t * ldy + r + i, ldy, type, DSM__DOT_ROWS, DSM__DOT_TOKENS);
+        for (; t < n; t++) K(dots)(p, stride, len, x + t * ldx, ldx, y + t * ldy + r, ldy, type, 4, 1); }
+#endif
+    for (; r < r1; r++) {
+        const uint8_t *p = w + (size_t)r * stride;
+        for (t = 0; t + DSM__DOT_SINGLE <= n && DSM__DOT_SINGLE > 1; t += DSM__DOT_SINGLE)
+            K(dots)(p, stride, len, x + t * ldx, ldx, y + t * ldy + r, ldy, type, 1, DSM__DOT_SINGLE);
+        for (; t < n; t++) K(dots)(p, stride, len, x + t * ldx, ldx, y + t * ldy + r, ldy, type, 1, 1); } }
+OUT void K(mul_rows)(int type, const uint8_t *w, size_t stride, int len, const float *x, long ldx, int n, float *y, long ldy, int r0, int r1) {
+    int block = len > 0 ? 98304 / len / 8 * 8 : n, m; /* tokens whose activations stay in L2 */
+    for (block = block < 8 || r1 - r0 < 2 ? 8 : block; n > 0; n -= m, x += m * ldx, y += m * ldy) {
+        m = n < block ? n : block;
+        switch (type) {
+        case DSM__K_F32: K(rows)(w, stride, len, x, ldx, m, y, ldy, r0, r1, DSM__K_F32); break;
+        case DSM__K_F16: K(rows)(w, stride, len, x, ldx, m, y, ldy, r0, r1, DSM__K_F16); break;
+        default: K(rows)(w, stride, len, x, ldx, m, y, ldy, r0, r1, DSM__K_BF16); } } }
+/* y[c] = sum over p of w[p][c] * x[p]: lanes are columns. Stripes l and l + 8 are kept for four l at a time, and meet at once, as the tree has it. */
+FN void K(down)(const uint8_t *w, size_t stride, int n_rows, const float *x, float *y, const int type) {
+    Reals s[8][DSM__COLUMNS];
+    UNROLL for (int l = 0; l < 8; l += 4) {
+        Reals c[8][DSM__COLUMNS]; const uint8_t *q = w + (size_t)l * stride;
+        UNROLL for (int i = 0; i < 8; i++) UNROLL for (int v = 0; v < DSM__COLUMNS; v++) c[i][v] = K(fset)(0);
+        for (int p = l; p < n_rows; p += 16, q += 16 * stride)
+            UNROLL for (int i = 0; i < 8; i++) {
+                const int at = i < 4 ? i : i + 4;
+                if (p + at < n_rows) {
+                    Reals b = K(fset)(x[p + at]);
+                    if (!l) DSM__PREFETCH(q + (size_t)at * stride + 64);
+                    UNROLL for (int v = 0; v < DSM__COLUMNS; v++)
+                        c[i][v] = K(fma)(K(wide)(q + (size_t)at * stride + v * ROWS * DSM__SIZE, type), b, c[i][v]); } }
+        UNROLL for (int i = 0; i < 4; i++) UNROLL for (int v = 0; v < DSM__COLUMNS; v++) s[l + i][v] = c[i][v] + c[i + 4][v]; }
+    UNROLL for (int h = 4; h; h /= 2) UNROLL for (int i = 0; i < h; i++) UNROLL for (int v = 0; v < DSM__COLUMNS; v++) s[i][v] = s[i][v] + s[i + h][v];
+    UNROLL for (int v = 0; v < DSM__COLUMNS; v++) K(fst)(y + v * ROWS, s[0][v]); }
+FN void K(downs)(const uint8_t *w, size_t stride, int n_rows, const float *x, long ldx, int n_tokens, float *y, long ldy, int n, const int type) {
+    int c = 0;
+    for (; c + DSM__COLUMNS * ROWS <= n; c += DSM__COLUMNS * ROWS)
+        for (int t = 0; t < n_tokens; t++) K(down)(w + c * DSM__SIZE, stride, n_rows, x + t * ldx, y + t * ldy + c, type);
+    for (; c < n; c++) for (int t = 0; t < n_tokens; t++) { /* the last ones one by one */
+        float s[16]; const float *z = x + t * ldx;
+        for (int l = 0; l < 16; l++) s[l] = 0;
+        for (int p = 0; p < n_rows; p++) s[p % 16] = fmaf(K(single)(w + (size_t)p * stride + c * DSM__SIZE, type), z[p], s[p % 16]);
+        for (int h = 8; h; h /= 2) for (int l = 0; l < h; l++) s[l] = s[l] + s[l + h];
+        y[t * ldy + c] = s[0]; } }
+OUT void K(mul_down)(int type, const uint8_t *w, size_t stride, int n_rows, const float *x, long ldx, int n_tokens, float *y, long ldy, int n) {
+    switch (type) {
+    case DSM__K_F32: K(downs)(w, stride, n_rows, x, ldx, n_tokens, y, ldy, n, DSM__K_F32); break;
+    case DSM__K_F16: K(downs)(w, stride, n_rows, x, ldx, n_tokens, y, ldy, n, DSM__K_F16); break;
+    default: K(downs)(w, stride, n_rows, x, ldx, n_tokens, y, ldy, n, DSM__K_BF16); } }
+
+/* ------------------------------------------------- norms, activations, elementwise ------------------------------------------------- */
+/* e for every full vector at x + i; the rest, fewer than ROWS, through a padded copy */
+#define DSM__EACH1(x, n, e) { int i = 0; for (; i + ROWS <= (n); i += ROWS) { const Reals a = K(fld)(x + i); K(fst)(x + i, e); } \
+    if (i < (n)) { float z[16]; K(filled)(z, x + i, (n) - i, 0); { const Reals a = K(fld)(z); K(fst)(z, e); } memcpy(x + i, z, (size_t)((n) - i) * 4); } }
+FN void K(filled)(float *z, const float *x, int n, float a) { for (int i = 0; i < 16; i++) z[i] = a; memcpy(z, x, (size_t)n * 4); }
+FN Reals K(silu)(Reals g, Reals u) { return g / (K(fset)(1) + K(vexp)(-g)) * u; }
+OUT void K(rmsnorm)(const float *x, const float *w, int n, float eps, float *y) {
+    float r; int i = 0;
+    K(dots)((const uint8_t *)(const void *)x, 0, n, x, 0, &r, 0, DSM__K_F32, 1, 1);
+    r = 1.f / sqrtf(r / (float)n + eps);
+    for (; i + ROWS <= n; i += ROWS) K(fst)(y + i, K(fmul)(K(fmul)(K(fld)(x + i), K(fset)(r)), K(fld)(w + i)));
+    for (; i < n; i++) y[i] = x[i] * r * w[i]; }
+OUT void K(swiglu)(const float *gate, const float *up, int n, float *y) {
+    int i = 0; float g[16], u[16];
+    for (; i + ROWS <= n; i += ROWS) K(fst)(y + i, K(silu)(K(fld)(gate + i), K(fld)(up + i)));
+    if (i < n) {
+        K(filled)(g, gate + i, n - i, 0); K(filled)(u, up + i, n - i, 0); K(fst)(g, K(silu)(K(fld)(g), K(fld)(u))); memcpy(y + i, g, (size_t)(n - i) * 4); } }
+OUT void K(sigmoid)(float *x, int n) { DSM__EACH1(x, n, K(fset)(1) / (K(fset)(1) + K(vexp)(-a))) }
+OUT void K(exps)(float *x, int n) { DSM__EACH1(x, n, K(vexp)(a)) }
+OUT void K(times)(float *x, float by, int n) { DSM__EACH1(x, n, K(fmul)(a, K(fset)(by))) }
+OUT void K(add)(float *y, const float *x, int n) {
+    int i = 0; for (; i + ROWS <= n; i += ROWS) K(fst)(y + i, K(fld)(y + i) + K(fld)(x + i));
+    for (; i < n; i++) y[i] = y[i] + x[i]; }
+OUT void K(axpy)(float *y, float a, const float *x, int n) {
+    int i = 0; for (; i + ROWS <= n; i += ROWS) K(fst)(y + i, K(fma)(K(fset)(a), K(fld)(x + i), K(fld)(y + i)));
+    for (; i < n; i++) y[i] = fmaf(a, x[i], y[i]); }
+FN float K(most)(const Reals *m) {
+    float z[16]; UNROLL for (int v = 0; v < DSM__NV; v++) K(fst)(z + v * ROWS, m[v]);
+    for (int i = 1; i < 16; i++) if (z[i] > z[0]) z[0] = z[i];
+    return z[0]; }
+OUT float K(softmax)(float *s, int n) {
+    Reals m[DSM__NV], c[DSM__NV]; float z[16]; int i; const int whole = n & ~15;
+    if (n <= 0) return 0;
+    UNROLL for (int v = 0; v < DSM__NV; v++) { m[v] = K(fset)(s[0]); c[v] = K(fset)(0); }
+    for (i = 0; i < whole; i += 16) UNROLL for (int v = 0; v < DSM__NV; v++) m[v] = K(fmax)(m[v], K(fld)(s + i + v * ROWS));
+    K(filled)(z, s + whole, n - whole, s[0]);
+    UNROLL for (int v = 0; v < DSM__NV; v++) m[v] = K(fmax)(m[v], K(fld)(z + v * ROWS));
+    z[0] = K(most)(m); UNROLL for (int v = 0; v < DSM__NV; v++) m[v] = K(fset)(z[0]);
+    for (i = 0; i < whole; i += 16) UNROLL for (int v = 0; v < DSM__NV; v++) {
+        const Reals e = K(vexp)(K(fld)(s + i + v * ROWS) - m[v]); K(fst)(s + i + v * ROWS, e); c[v] = c[v] + e; }
+    if (i < n) { /* what is padded becomes +0, which changes no sum of theirs */
+        K(filled)(z, s + i, n - i, -3.0e38f);
+        UNROLL for (int v = 0; v < DSM__NV; v++) { const Reals e = K(vexp)(K(fld)(z + v * ROWS) - m[v]); K(fst)(z + v * ROWS, e); }
+        for (int j = n - i; j < 16; j++) z[j] = 0;
+        UNROLL for (int v = 0; v < DSM__NV; v++) c[v] = c[v] + K(fld)(z + v * ROWS);
+        memcpy(s + i, z, (size_t)(n - i) * 4); }
+    return K(stripes)(c); }
+OUT void K(rope)(float *x, int n_rot, int neox, const float *cos_sin) {
+    const int half = n_rot / 2; const float *c = cos_sin, *s = cos_sin + half; int i = 0;
+    if (neox) for (; i + ROWS <= half; i += ROWS) {
+        const Reals u = K(fld)(x + i), w = K(fld)(x + half + i), a = K(fld)(c + i), b = K(fld)(s + i);
+        K(fst)(x + i, K(fma)(u, a, -K(fmul)(w, b))); K(fst)(x + half + i, K(fma)(u, b, K(fmul)(w, a))); }
+    for (; i < half; i++) {
+        float *u = neox ? x + i : x + 2 * i, *w = neox ? x + half + i : u + 1; const float p = *u, q = *w, t = q * s[i], z = q * c[i];
+        *u = fmaf(p, c[i], -t); *w = fmaf(p, s[i], z); } }
+OUT int K(all_finite)(const float *x, int n) { /* x * 0 is 0 or NaN */
+    Reals c[4]; float z[16]; int i = 0; UNROLL for (int v = 0; v < 4; v++) c[v] = K(fset)(0);
+    for (; i + 4 * ROWS <= n; i += 4 * ROWS) UNROLL for (int v = 0; v < 4; v++) c[v] = K(fma)(K(fld)(x + i + v * ROWS), K(fset)(0), c[v]);
+    c[0] = (c[0] + c[1]) + (c[2] + c[3]); K(fst)(z, c[0]);
+    for (int v = 1; v < ROWS; v++) z[0] += z[v];
+    for (; i < n; i++) z[0] += x[i] * 0;
+    return z[0] == 0; }
+OUT float K(absmax)(const float *x, int n) {
+    Reals m[DSM__NV]; float top; int i = 0; UNROLL for (int v = 0; v < DSM__NV; v++) m[v] = K(fset)(0);
+    for (; i + 16 <= n; i += 16) UNROLL for (int v = 0; v < DSM__NV; v++) { const Reals a = K(fld)(x + i + v * ROWS); m[v] = K(fmax)(K(fmax)(m[v], a), -a); }
+    for (top = K(most)(m); i < n; i++) { const float a = x[i] < 0 ? -x[i] : x[i]; if (a > top) top = a; }
+    return top; }
+OUT void K(to_half)(const float *x, int n, uint8_t *to) {
+    int i = 0; for (; i + ROWS <= n; i += ROWS) K(sth)(to + 2 * i, K(fld)(x + i));
+    for (; i < n; i++) { const uint16_t h = dsm__num_to_half_saturating(x[i]); memcpy(to + 2 * i, &h, 2); } }
+FN void K(floats)(const uint8_t *from, int n, float *to, const int type) {
+    int i = 0; for (; i + ROWS <= n; i += ROWS) K(fst)(to + i, K(wide)(from + i * DSM__SIZE, type));
+    for (; i < n; i++) to[i] = K(single)(from + i * DSM__SIZE, type); }
+OUT void K(to_float)(int type, const uint8_t *from, int n, float *to) {
+    if (type == DSM__K_F32) memcpy(to, from, (size_t)n * 4); else if (type == DSM__K_F16) K(floats)(from, n, to, DSM__K_F16); else K(floats)(from, n, to, DSM__K_BF16); }
+
+/* ------------------------------------------------------------ attention ------------------------------------------------------------ */
+/* core: out[row][unit][16] (+)= sum over i < n of w[row][i] * a[i][unit][16], one chain each. step: bytes from a[i] to a[i+1]; unit: to the next 16 lanes. */
+FN void K(core)(const uint8_t *a, size_t step_, size_t unit, int n, const float *w, long ldw, float *out, long ldo, const int add, const int type,
+                const int rows, const int units) {
+    Reals c[DSM__BITS ? 24 : 16], x[DSM__BITS ? 4 : 16]; int i = 0; const int nv = units * DSM__NV;
+#define DSM__X(v) (a + (size_t)((v) / DSM__NV) * unit + (v) % DSM__NV * ROWS * DSM__SIZE)
+    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < nv; v++) c[r * nv + v] = add ? K(fld)(out + r * ldo + v * ROWS) : K(fset)(0);
+#if DSM__BITS == 128 /* four weights in one register, taken by lane */
+    for (; i + 4 <= n; i += 4) {
+        Reals b[4];
+        UNROLL for (int r = 0; r < rows; r++) b[r] = K(fld)(w + r * ldw + i);
+        UNROLL for (int j = 0; j < 4; j++) {
+            UNROLL for (int v = 0; v < nv; v++) x[v] = K(wide)(DSM__X(v), type);
+            a += step_;
+            UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < nv; v++) c[r * nv + v] = K(fma_lane)(x[v], b[r], j, c[r * nv + v]); } }
+#endif
+    for (; i < n; i++, a += step_) {
+        UNROLL for (int v = 0; v < nv; v++) x[v] = K(wide)(DSM__X(v), type);
+        UNROLL for (int r = 0; r < rows; r++) {
+            Reals b = K(fset)(w[r * ldw + i]); if (nv > 1) DSM__PIN(b);
+            UNROLL for (int v = 0; v < nv; v++) c[r * nv + v] = K(fma)(x[v], b, c[r * nv + v]); } }
+    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < nv; v++) K(fst)(out + r * ldo + v * ROWS, c[r * nv + v]); }
+#undef DSM__X
+/* its variants: rows 1, 2, 3, 4, 6 by one unit or DSM__UNITS, and 24 by one */
+#define DSM__CASE(r, u) case 8 * (r) + (u): K(core)(a, step_, unit, n, w, ldw, out, ldo, add, type, r, u); break;
+#define DSM__CASES(r) DSM__CASE(r, 1) DSM__CASE_(r)
+#if DSM__UNITS > 1
+#define DSM__CASE_(r) DSM__CASE(r, DSM__UNITS)
+#else
+#define DSM__CASE_(r)
+#endif
+#if DSM__GROUP == 1
+#define DSM__CORE_CASES DSM__CASES(1)
+#else
+#define DSM__CORE_CASES DSM__CASES(1) DSM__CASES(2) DSM__CASES(3) DSM__CASES(4) DSM__CASE6
+#endif
+#if DSM__GROUP == 6
+#define DSM__CASE6 DSM__CASES(6)
+#else
+#define DSM__CASE6
+#endif
+#define DSM__CORE_ARGUMENTS (int shape, const uint8_t *a, size_t step_, size_t unit, int n, const float *w, long ldw, float *out, long ldo, int add)
+OUT void K(core_f32) DSM__CORE_ARGUMENTS {
+    const int type = DSM__K_F32;
+    switch (shape) {
+    DSM__CORE_CASES
+#if DSM__UNITS > 1 /* (turned rows: ldw is 64) */
+    case 8 * 24 + 1: K(core)(a, step_, unit, n, w, 64, out, ldo, add, type, 24, 1); break;
+#endif
+    default: break; } }
+OUT void K(core_f16) DSM__CORE_ARGUMENTS { const int type = DSM__K_F16; switch (shape) { DSM__CORE_CASES default: break; } }
+/* all of a product: n_rows x n_units, in the largest variants that fit */
+FN int K(fit)(int left, int units, int turn) {
+    if (turn && units == 1 && DSM__GROUP == 6 && DSM__UNITS > 1 && left >= 24) return 24;
+    if (DSM__GROUP >= 6 && left >= 6 && left != 7 && left != 8) return 6;
+    return left >= 4 && DSM__GROUP >= 4 ? 4 : left == 3 && DSM__GROUP >= 3 ? 3 : left >= 2 && DSM__GROUP >= 2 ? 2 : 1; }
+FN void K(product)(int half, const uint8_t *a, size_t step_, size_t unit, int n, const float *w, long ldw, int n_rows, float *out, long ldo, int n_units, int add, int turn) {
+    for (int u = 0, m; u < n_units; u += m) {
+        m = n_units - u >= DSM__UNITS ? DSM__UNITS : 1;
+        for (int r = 0, k; r < n_rows; r += k) {
+            k = K(fit)(n_rows - r, m, turn);
+            (half ? K(core_f16) : K(core_f32))(8 * k + m, a + (size_t)u * unit, step_, unit, n, w + r * ldw, ldw, out + r * ldo + 16 * u, ldo, add); } } }
+/* int8 of q8_0 to floats; rows of them, or a block of keys whose four bytes lie together */
+FN void K(row8)(const uint8_t *q, const uint8_t *scales, int c0, int n, float *to) { /* columns c0 .. of one row; n a multiple of 16, all in one block of 64 */
+    float s; memcpy(&s, scales + c0 / 64 * 4, 4);
+    for (int i = 0; i < n; i += ROWS) K(fst)(to + i, K(fmul)(K(f8)(q + c0 + i), K(fset)(s))); }
+
+OUT void K(gqa_scores)(int kv, const uint8_t *keys, int dims, int t0, int t1, const float *q, long ldq, int n, float by, float *s, long lds) {
+    const size_t block = dsm__k_key_block_bytes(kv, dims); const int step_ = kv == DSM_KV_F32 ? 64 : 32;
+    for (int t = t0 & ~15, m; t < t1; t += m) {
+        const uint8_t *p = keys + (size_t)(t / 16) * block; int units = t1 - t > 16 * (DSM__UNITS - 1) ? DSM__UNITS : 1; m = units * 16;
+        if (kv == DSM_KV_Q8_0) {
+            float a[64 * 16]; const uint8_t *scales = p + dsm__k_16(dims) * 16; m = 16;
+            for (int c = 0; c < dims; c += 64) {
+                const int z = dims - c < 64 ? dims - c : 64;
+                for (int v = 0; v < DSM__NV; v++) {
+                    Reals d; memcpy(&d, scales + c + v * ROWS * 4, sizeof d);
+                    for (int i = 0; i < z; i += 4) UNROLL for (int j = 0; j < 4; j++)
+                        K(fst)(a + (i + j) * 16 + v * ROWS, K(fmul)(K(byte4)(p + (c + i) * 16 + v * ROWS * 4, j), d)); }
+                K(product)(0, (const uint8_t *)a, 64, 0, z, q + c, ldq, n, s + t, lds, 1, c > 0, 0); } }
+        else K(product)(kv == DSM_KV_F16, p, (size_t)step_, block, dims, q, ldq, n, s + t, lds, units, 0, 0);
+        for (int i = 0; i < n; i++) for (int j = 0; j < m; j += ROWS) K(fst)(s + i * lds + t + j, K(fmul)(K(fld)(s + i * lds + t + j), K(fset)(by))); } }
+/* Lanes are queries. 24 tokens at a time: 64 columns of their rows become floats, and those weigh the queries' columns. */
+OUT void K(mla_scores)(int kv, const uint8_t *rows, int latent, int rope, int t0, int t1, const float *q, int lanes, int n, float by, float *s, long lds) {
+    const size_t stride = dsm__k_latent_row_bytes(kv, latent, rope), at = dsm__k_value_row_bytes(kv, latent); float a[DSM__K_TURN * 64], c[DSM__K_TURN * DSM__K_LANES];
+    for (int t = t0, m; t < t1; t += m) {
+        const uint8_t *p = rows + (size_t)t * stride; m = t1 - t < DSM__K_TURN ? t1 - t : DSM__K_TURN;
+        for (int l = 0, z; l < n; l += z) {
+            z = n - l < DSM__K_LANES ? n - l : DSM__K_LANES;
+            for (int part = 0; part < 2; part++) for (int e = 0, y; e < (part ? rope : latent); e += y) {
+                y = (part ? rope : latent) - e < 64 ? (part ? rope : latent) - e : 64;
+                for (int i = 0; i < m; i++) {
+                    const uint8_t *r = p + (size_t)i * stride;
+                    if (kv == DSM_KV_Q8_0 && !part) K(row8)(r, r + dsm__k_16(latent), e, dsm__k_16(y), a + 64 * i);
+                    else if (kv == DSM_KV_F32) K(floats)(r + (part ? at : 0) + e * 4, y, a + 64 * i, DSM__K_F32);
+                    else K(floats)(r + (part ? at : 0) + e * 2, y, a + 64 * i, DSM__K_F16); }
+                K(product)(0, (const uint8_t *)(q + (part ? latent + e : e) * (long)lanes + l), (size_t)lanes * 4, 64, y, a, 64, m, c, DSM__K_LANES,
+                           dsm__k_16(z) / 16, part || e, 1); }
+            K(turned)(c, DSM__K_LANES, m, z, by, s + l * lds + t, lds); } } }
+/* the rope part of a q8_0 row, which goes on where the rounded part ended: c[token][lane] */
+OUT void K(rope_scores)(const uint8_t *rows, size_t stride, int rope, int n_tokens, const float *q, int lanes, int n, float *c) {
+    float a[DSM__K_TURN * 64];
+    for (int e = 0, y; e < rope; e += y) {
+        y = rope - e < 64 ? rope - e : 64;
+        for (int i = 0; i < n_tokens; i++) K(floats)(rows + (size_t)i * stride + e * 2, y, a + 64 * i, DSM__K_F16);
+        K(product)(0, (const uint8_t *)(q + e * (long)lanes), (size_t)lanes * 4, 64, y, a, 64, n_tokens, c, DSM__K_LANES, dsm__k_16(n) / 16, 1, 1); } }
+/* o[i][d0 .. d1-1] = the chains over tokens t0 .. t1-1, continued where t0 > 0. */
+OUT void K(values)(int kv, const uint8_t *rows, size_t stride, int dims, int t0, int t1, const float *p, long ldp, int n, float *o, long ldo, int d0, int d1) {
+    float a[DSM__K_ROW_BLOCK * 64], rest[16];
+    for (int t = t0, m; t < t1; t += m) {
+        const uint8_t *w = rows + (size_t)t * stride; m = t1 - t < DSM__K_ROW_BLOCK ? t1 - t : DSM__K_ROW_BLOCK;
+        for (int d = d0, y; d < d1; d += y) {
+            const uint8_t *from = w + (size_t)d * (kv == DSM_KV_F32 ? 4u : 2u); size_t between = stride; int units;
+            y = d1 - d < 64 ? d1 - d : 64;
+            if (kv == DSM_KV_Q8_0) { /* not across a block of 64 */
+                if (y > 64 - d % 64) y = 64 - d % 64;
+                for (int i = 0; i < m; i++) K(row8)(w + (size_t)i * stride, w + (size_t)i * stride + dsm__k_16(dims), d, dsm__k_16(y), a + 64 * i);
+                from = (const uint8_t *)a; between = 256; }
+            units = y / 16;
+            K(product)(kv == DSM_KV_F16, from, between, kv == DSM_KV_F16 ? 32 : 64, m, p + t, ldp, n, o + d, ldo, units, t > 0, 0);
+            if (y % 16) for (int i = 0; i < n; i++) { /* lanes that are not there */
+                float *r = o + i * ldo + d + 16 * units; const size_t z = (size_t)(y % 16) * 4;
+                memset(rest, 0, sizeof rest); if (t > 0) memcpy(rest, r, z);
+                K(product)(kv == DSM_KV_F16, from + units * (kv == DSM_KV_F16 ? 32 : 64), between, 0, m, p + i * ldp + t, ldp, 1, rest, 16, 1, t > 0, 0);
+                memcpy(r, rest, z); } } } }
+#undef DSM__CASE
+#undef DSM__CASES
+#undef DSM__CASE_
+#undef DSM__CASE6
+#undef DSM__CORE_CASES
+#undef DSM__CORE_ARGUMENTS
+#undef DSM__EACH1
+#undef DSM__SIZE
+#undef DSM__DOT_ROWS
+#undef DSM__DOT_TOKENS
+#undef DSM__DOT_SINGLE
+#undef DSM__COLUMNS
+#undef DSM__UNITS
+#undef DSM__GROUP
+#undef DSM__PIN
+#undef DSM__S32
+#undef DSM__HALF
+#endif /* DSM__FLOATS_HERE */
+
+/* ------------------------------------------- scores over q8_0 by rounded queries: every pass ------------------------------------------- */
+#if DSM__BITS == 0
+#define DSM__EIGHT 1
+#elif DSM__BITS == 512
+#define DSM__EIGHT 8
+#else
+#define DSM__EIGHT 4
+#endif
+#define DSM__BIASED (DSM__BITS >= 256 && DSM__DOT)
+/* out[row][16] (+)= over one block of at most 64: (float)S * row's scale, * query's scale. Lanes are cached tokens (w: queries), or queries (turn; w: cached
+   rows). a[i/4][lane][4] lies step_ bytes apart. lane: the lanes' scales; each: the rows'; from: what their sums start with. */
+FN void K(block8)(const uint8_t *a, size_t step_, int n, const uint8_t *w, size_t ldw, const int32_t *from, const float *lane, const float *each, float *out, long ldo,
+                  int add, const int rows, const int turn) {
+    Ints c[(DSM__EIGHT > 1 ? DSM__EIGHT : 1) * DSM__NV];
+    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < DSM__NV; v++)
+        c[r * DSM__NV + v] = !DSM__BIASED ? K(iset)(DSM__MAGIC) : turn ? K(ild)((const uint8_t *)(from + v * ROWS)) : K(iset)(from[r]);
+    for (int i = 0; i < n; i += 4, a += step_) UNROLL for (int v = 0; v < DSM__NV; v++) {
+        const Ints x = K(ild)(a + v * ROWS * 4);
+        UNROLL for (int r = 0; r < rows; r++) c[r * DSM__NV + v] = K(dot)(c[r * DSM__NV + v], x, w + (size_t)r * ldw + i, turn); }
+    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < DSM__NV; v++) {
+        const Reals l = K(fld)(lane + v * ROWS), e = K(fset)(each[r]), p = K(fmul)(K(real)(c[r * DSM__NV + v]), turn ? e : l);
+        float *y = out + r * ldo + v * ROWS;
+        K(fst)(y, K(fma)(p, turn ? l : e, add ? K(fld)(y) : K(fset)(0))); } }
+FN void K(blocks8)(const uint8_t *a, size_t step_, int n, const uint8_t *w, size_t ldw, const int32_t *from, const float *lane, const float *each, int n_rows,
+                   float *out, long ldo, int add, const int turn) {
+    int r = 0;
+    for (; r + DSM__EIGHT <= n_rows; r += DSM__EIGHT)
+        K(block8)(a, step_, n, w + (size_t)r * ldw, ldw, turn ? from : from + r, lane, each + r, out + r * ldo, ldo, add, DSM__EIGHT, turn);
+    if (DSM__EIGHT > 1) for (; r < n_rows; r++)
+        K(block8)(a, step_, n, w + (size_t)r * ldw, ldw, turn ? from : from + r, lane, each + r, out + r * ldo, ldo, add, 1, turn); }
+OUT void K(gqa_scores8)(const uint8_t *keys, int dims, int t0, int t1, const dsm__x64 *q, long ldq, int n, float by, float *s, long lds) {
+    const size_t block = dsm__k_key_block_bytes(DSM_KV_Q8_0, dims); const int n16 = dsm__k_16(dims); float each[64]; int32_t from[64];
+    for (int g = 0, m; g < n; g += m) {
+        m = n - g < 64 ? n - g : 64;
+        for (int c = 0; c < n16; c += 64) {
+            const dsm__x64 *x = q + g * ldq + c / 64;
+            for (int i = 0; i < m; i++) { each[i] = x[i * ldq].dx; from[i] = x[i * ldq].from128[0] + x[i * ldq].from128[1] - DSM__MAGIC; }
+            for (int t = t0 & ~15; t < t1; t += 16) {
+                const uint8_t *p = keys + (size_t)(t / 16) * block; float d[16]; memcpy(d, p + n16 * 16 + c, 64);
+                K(blocks8)(p + c * 16, 64, n16 - c < 64 ? n16 - c : 64, (const uint8_t *)x->q, (size_t)ldq * sizeof *x, from, d, each, m, s + g * lds + t, lds, c > 0, 0); } }
+        for (int i = g; i < g + m; i++) for (int t = t0 & ~15; t < t1; t += 16) UNROLL for (int v = 0; v < DSM__NV; v++) {
+            float *y = s + i * lds + t + v * ROWS; K(fst)(y, K(fmul)(K(fld)(y), K(fset)(by))); } } }
+OUT void K(mla_scores8)(const uint8_t *rows, int latent, int rope, int t0, int t1, const void *query, int lanes, int n, float by, float *s, long lds) {
+    const dsm__k_turned q = dsm__k_turned_at((void *)(uintptr_t)query, latent, lanes);
+    const size_t stride = dsm__k_latent_row_bytes(DSM_KV_Q8_0, latent, rope), at = dsm__k_value_row_bytes(DSM_KV_Q8_0, latent);
+    float c[DSM__K_TURN * DSM__K_LANES], each[DSM__K_TURN]; uint8_t w[DSM__K_TURN * 64]; const int n16 = dsm__k_16(latent);
+    for (int t = t0, m; t < t1; t += m) {
+        const uint8_t *p = rows + (size_t)t * stride; m = t1 - t < DSM__K_TURN ? t1 - t : DSM__K_TURN;
+        for (int l = 0, z; l < n; l += z) {
+            z = n - l < DSM__K_LANES ? n - l : DSM__K_LANES;
+            for (int e = 0, y; e < n16; e += y) {
+                y = n16 - e < 64 ? n16 - e : 64;
+                for (int i = 0; i < m; i++) {
+                    const uint8_t *r = p + (size_t)i * stride; memcpy(each + i, r + n16 + e / 16, 4);
+                    if (DSM__BIASED) for (int j = 0; j < y; j++) w[64 * i + j] = (uint8_t)(r[e + j] ^ 128); else memcpy(w + 64 * i, r + e, (size_t)y); }
+                for (int u = 0; u < z; u += 16)
+                    K(blocks8)((const uint8_t *)q.q + ((size_t)e / 4 * (size_t)lanes + (size_t)(l + u)) * 4, (size_t)lanes * 4, y, w, 64, q.from + e / 64 * lanes + l + u,
+                               q.dx + e / 64 * lanes + l + u, each, m, c + u, DSM__K_LANES, e > 0, 1); }
+            DSM__CAT(dsm__k_rope_scores, DSM__FLOATS)(p + at, stride, rope, m, q.rope + l, lanes, z, c);
+            K(turned)(c, DSM__K_LANES, m, z, by, s + l * lds + t, lds); } } }
+#undef DSM__EIGHT
+#undef DSM__BIASED
+#undef DSM__NV
 
 /* ------------------------------------------------- every format into every shape ------------------------------------------------- */
 /* Tokens are taken 6, 4, 2 or 1 at a time, so these are the only variants. */
@@ -1610,7 +2607,10 @@ static const dsm__kernels K(kernels) = { DSM__STR(DSM__PASS), ROWS, DSM__TOKENS 
 #undef DSM__X1
 #undef DSM__X2
 #define DSM__X(result, name, arguments) DSM__CAT(dsm__k_##name, DSM__FLOATS),
-    DSM__K_FUNCTIONS(DSM__X) };
+    DSM__K_FUNCTIONS(DSM__X)
+#undef DSM__X
+#define DSM__X(result, name, arguments) K(name),
+    DSM__K_INT_SCORES(DSM__X) };
 #undef DSM__X
 
 /* all of it is gone again */
@@ -1815,8 +2815,231 @@ DSM__FN void dsm__k_mul(const dsm__kernels *k, int fmt, const uint8_t *w, size_t
                       t + m < n_tokens ? w + (size_t)r0 * stride : next); }
 }
 
+/* ---- the room's door to floats. Any format: F32, F16 and BF16 rows as they are, the others dequantised exactly, row by row, into scratch. ---- */
+DSM__FN int dsm__k_row_type(int fmt) { return fmt == DSM__FMT_F32 ? DSM__K_F32 : fmt == DSM__FMT_F16 ? DSM__K_F16 : fmt == DSM__FMT_BF16 ? DSM__K_BF16 : -1; }
+/* y[t*ldy + r] = row r . x[t] for r0 <= r < r1. row: len floats, used for quantised formats only */
+DSM__FN void dsm__k_mul_float(const dsm__kernels *k, int fmt, const uint8_t *w, size_t stride, int len, const float *x, long ldx, int n_tokens, float *y, long ldy,
+                              int r0, int r1, float *row) {
+    const int type = dsm__k_row_type(fmt);
+    if (type >= 0) { k->mul_rows(type, w, stride, len, x, ldx, n_tokens, y, ldy, r0, r1); return; }
+    for (int r = r0; r < r1; r++) {
+        dsm__fmt_dequantize(fmt, w + (size_t)r * stride, row, (size_t)len);
+        k->mul_rows(DSM__K_F32, (const uint8_t *)row, 0, len, x, ldx, n_tokens, y + r, ldy, 0, 1); }
+}
+/* y[t*ldy + c] = sum over p of w[p][c] * x[t*ldx + p] for c0 <= c < c1. scratch: dsm__k_columns_floats(n_rows) floats */
+DSM__FN size_t dsm__k_columns_floats(int n_rows) { return (size_t)n_rows * DSM__K_SLAB; }
+DSM__FN void dsm__k_mul_columns(const dsm__kernels *k, int fmt, const uint8_t *w, size_t stride, int n_rows, int len, const float *x, long ldx, int n_tokens,
+                                float *y, long ldy, int c0, int c1, float *scratch) {
+    const int type = dsm__k_row_type(fmt); const size_t size = type == DSM__K_F32 ? 4 : 2;
+    if (type >= 0 && (n_tokens < 4 || c0 % 256)) { k->mul_down(type, w + (size_t)c0 * size, stride, n_rows, x, ldx, n_tokens, y + c0, ldy, c1 - c0); return; }
+    for (int c = c0 / 256 * 256; c < c1; c += 256) { /* 256 columns as floats; rows of scratch do not meet in one set of a cache */
+        const int n = len - c < 256 ? len - c : 256, a = c < c0 ? c0 - c : 0, z = c1 - c < n ? c1 - c : n;
+        for (int p = 0; p < n_rows; p++) {
+            const uint8_t *from = w + (size_t)p * stride; float *to = scratch + (size_t)p * DSM__K_SLAB;
+            if (type >= 0) k->to_float(type, from + (size_t)c * size, n, to);
+            else dsm__fmt_dequantize(fmt, from + dsm__fmt_row_bytes(fmt, (size_t)c), to, (size_t)n); }
+        k->mul_down(DSM__K_F32, (const uint8_t *)(scratch + a), DSM__K_SLAB * 4, n_rows, x, ldx, n_tokens, y + c + a, ldy, z - a); }
+}
+/* k->quantize for rows of any length: the last block is what remains. For caches of q8_0 and their queries. 0: NaN or infinity */
+DSM__FN int dsm__k_quantize_any(const dsm__kernels *k, const float *x, int len, dsm__x64 *out) {
+    const int whole = len / 64 * 64; float rest[64];
+    if (whole && !k->quantize(x, whole, out)) return 0;
+    if (whole == len) return 1;
+    memset(rest, 0, sizeof rest); memcpy(rest, x + whole, (size_t)(len - whole) * 4);
+    return k->quantize(rest, 64, out + whole / 64);
+}
+/* Scores of one query, or of the n queries of one KV head, with its cached keys: s[i*lds + t] = (key t . query i) * scale for t0 <= t < t1, t0 a multiple of 16.
+   Whole blocks of 16 tokens are written: a row of s has room for 16(t1), and so have the keys. form: DSM__K_SCORE_*. q: ldq floats from one query to the
+   next; with _INT8 dsm__x64 records, made by dsm__k_quantize_any, ldq records apart. */
+DSM__FN void dsm__k_gqa_scores(const dsm__kernels *k, int form, const uint8_t *keys, int dims, int t0, int t1, const void *q, long ldq, int n, float scale, float *s, long lds) {
+    if (form == DSM__K_SCORE_Q8_INT8) k->gqa_scores8(keys, dims, t0, t1, (const dsm__x64 *)q, ldq, n, scale, s, lds);
+    else k->gqa_scores(form, keys, dims, t0, t1, (const float *)q, ldq, n, scale, s, lds);
+}
+/* MLA. n queries (heads, or heads of several tokens) are made ready once: turned, so that lanes are queries; lanes: n rounded up to 16. The memory is aligned
+   to 64. qa: [n][latent], qr: [n][rope], lda and ldr floats apart. 0: NaN or infinity (of _INT8 only) */
+DSM__FN size_t dsm__k_mla_query_bytes(int form, int latent, int rope, int lanes) {
+    const size_t n = (size_t)lanes;
+    return form == DSM__K_SCORE_Q8_INT8 ? n * ((size_t)dsm__k_16(latent) + (size_t)dsm__k_64s(latent) * 8 + (size_t)rope * 4) : n * (size_t)(latent + rope) * 4;
+}
+DSM__FN void dsm__k_turn(const float *from, long ld, int n, int width, float *to, int lanes) { /* to[c][lane]; lanes that are not there are 0 */
+    for (int l = 0; l < lanes; l += 16) for (int c = 0; c < width; c++) for (int i = l; i < l + 16; i++) to[(long)c * lanes + i] = i < n ? from[i * ld + c] : 0;
+}
+DSM__FN int dsm__k_mla_query(const dsm__kernels *k, int form, int latent, int rope, int lanes, int n, const float *qa, long lda, const float *qr, long ldr, void *to) {
+    dsm__k_turned q; const int blocks = dsm__k_64s(latent), n16 = dsm__k_16(latent);
+    if (form != DSM__K_SCORE_Q8_INT8) {
+        float *z = (float *)to;
+        dsm__k_turn(qa, lda, n, latent, z, lanes); dsm__k_turn(qr, ldr, n, rope, z + (long)latent * lanes, lanes); return 1; }
+    q = dsm__k_turned_at(to, latent, lanes); memset(to, 0, dsm__k_mla_query_bytes(form, latent, rope, lanes));
+    for (int b = 0; b < blocks; b++) for (int i = 0; i < lanes; i++) {
+        dsm__x64 x; const int width = latent - 64 * b < 64 ? latent - 64 * b : 64, n4 = (n16 - 64 * b < 64 ? n16 - 64 * b : 64) / 4;
+        q.from[b * lanes + i] = DSM__MAGIC;
+        if (i >= n) continue;
+        if (!dsm__k_quantize_any(k, qa + i * lda + 64 * b, width, &x)) return 0;
+        q.dx[b * lanes + i] = x.dx; q.from[b * lanes + i] = x.from128[0] + x.from128[1] - DSM__MAGIC;
+        for (int j = 0; j < n4; j++) memcpy(q.q + ((long)(16 * b + j) * lanes + i) * 4, x.q + 4 * j, 4); }
+    dsm__k_turn(qr, ldr, n, rope, q.rope, lanes); return 1;
+}
+/* s[i*lds + t] for t0 <= t < t1, any range, and i < n; q: what dsm__k_mla_query made. rows: token 0's */
+DSM__FN void dsm__k_mla_scores(const dsm__kernels *k, int form, const uint8_t *rows, int latent, int rope, int t0, int t1, const void *q, int lanes, int n, float scale, float *s, long lds) {
+    if (form == DSM__K_SCORE_Q8_INT8) k->mla_scores8(rows, latent, rope, t0, t1, q, lanes, n, scale, s, lds);
+    else k->mla_scores(form, rows, latent, rope, t0, t1, (const float *)q, lanes, n, scale, s, lds);
+}
+DSM__FN long dsm__k_score_stride(int n_tokens) { return ((long)n_tokens + 15) / 16 * 16 + 16; } /* of rows of scores: never a power of two, which would share sets of a cache */
+
+/* ---- the floating-point state of this thread: nearest, subnormals kept, no traps. leave restores the caller's. ---- */
+DSM__FN uint64_t dsm__k_float_enter(void) {
+#if defined(__x86_64__) && !DSMOE_SCALAR_ONLY
+    const unsigned old = _mm_getcsr(); if ((old & 0xffc0u) != 0x1f80u) _mm_setcsr(0x1f80u | (old & 0x3fu));
+    return old;
+#elif defined(__x86_64__)
+    unsigned old, set; __asm__ volatile("stmxcsr %0" : "=m"(old)); set = 0x1f80u | (old & 0x3fu); __asm__ volatile("ldmxcsr %0" : : "m"(set));
+    return old;
+#elif defined(__aarch64__)
+    uint64_t old, set = 0; __asm__ volatile("mrs %0, fpcr" : "=r"(old)); if (old) __asm__ volatile("msr fpcr, %0" : : "r"(set));
+    return old;
+#else
+    return 0;
+#endif
+}
+DSM__FN void dsm__k_float_leave(uint64_t old) {
+#if defined(__x86_64__)
+    unsigned set = (unsigned)old; __asm__ volatile("ldmxcsr %0" : : "m"(set));
+#elif defined(__aarch64__)
+    __asm__ volatile("msr fpcr, %0" : : "r"(old));
+#else
+    (void)old;
+#endif
+}
+
 // >>pool
-/* (being built) */
+/* Workers that sleep when idle, and parallel-for over them or over the host's own jobs. A job is n slices; which thread runs a slice never matters to the
+   results. One job at a time: sessions on several threads take turns between their stages. Knows nothing of what it runs. Test: tests/pool.c */
+enum { DSM__POOL_MOST = 256, DSM__POOL_SPIN = 2000 }; /* looks before a thread goes to sleep, about 20 to 50 us */
+typedef struct dsm__pool {
+    dsm_jobs jobs;              /* the host's, where parallel_for is set */
+    int workers;                /* the caller included */
+    uint64_t stack_bytes;       /* of the threads */
+#if !DSMOE_NO_THREADS
+    int ready;                  /* the mutexes and conditions exist */
+    int n_threads;              /* started */
+    dsm__os_mutex turn, lock;   /* turn: held while a job runs */
+    dsm__os_cond work, done;
+    dsm__os_thread threads[DSM__POOL_MOST];
+    void (*fn)(void *arg, int i); void *arg;
+    uint32_t claim;             /* n << 16 | next: whoever adds 1 while next < n owns that slice, and fn and arg stand still until it is finished */
+    uint32_t finished;
+    int sleeping, waiting, stop;
+#endif
+} dsm__pool;
+DSM__FN int dsm__pool_workers(const dsm__pool *pool) { return pool->workers; }
+#if !DSMOE_NO_THREADS
+DSM__FN void dsm__pool_pause(void) {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+DSM__FN int dsm__pool_has_work(dsm__pool *pool) {
+    uint32_t c = __atomic_load_n(&pool->claim, __ATOMIC_SEQ_CST);
+    return (c & 0xffffu) < c >> 16 || __atomic_load_n(&pool->stop, __ATOMIC_SEQ_CST);
+}
+DSM__FN void dsm__pool_help(dsm__pool *pool) { /* takes slices until none is left */
+    for (;;) {
+        uint32_t c = __atomic_load_n(&pool->claim, __ATOMIC_SEQ_CST), n = c >> 16, i = c & 0xffffu;
+        if (i >= n) return;
+        if (!__atomic_compare_exchange_n(&pool->claim, &c, c + 1, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) continue;
+        pool->fn(pool->arg, (int)i);
+        if (__atomic_add_fetch(&pool->finished, 1, __ATOMIC_SEQ_CST) == n && __atomic_load_n(&pool->waiting, __ATOMIC_SEQ_CST)) {
+            pthread_mutex_lock(&pool->lock); pthread_cond_signal(&pool->done); pthread_mutex_unlock(&pool->lock); }
+    }
+}
+DSM__FN void *dsm__pool_thread(void *arg) {
+    dsm__pool *pool = (dsm__pool *)arg;
+    (void)dsm__k_float_enter();
+    while (!__atomic_load_n(&pool->stop, __ATOMIC_SEQ_CST)) {
+        int looks = 0;
+        while (looks < DSM__POOL_SPIN && !dsm__pool_has_work(pool)) { dsm__pool_pause(); looks++; }
+        if (looks == DSM__POOL_SPIN) {
+            pthread_mutex_lock(&pool->lock);
+            __atomic_add_fetch(&pool->sleeping, 1, __ATOMIC_SEQ_CST);
+            while (!dsm__pool_has_work(pool)) pthread_cond_wait(&pool->work, &pool->lock);
+            __atomic_sub_fetch(&pool->sleeping, 1, __ATOMIC_SEQ_CST);
+            pthread_mutex_unlock(&pool->lock); }
+        dsm__pool_help(pool);
+    }
+    return NULL;
+}
+#endif
+DSM__FN void dsm__pool_close(dsm__pool *pool) {
+#if !DSMOE_NO_THREADS
+    if (!pool->ready) return;
+    pthread_mutex_lock(&pool->lock);
+    __atomic_store_n(&pool->stop, 1, __ATOMIC_SEQ_CST);
+    pthread_cond_broadcast(&pool->work);
+    pthread_mutex_unlock(&pool->lock);
+    for (int i = 0; i < pool->n_threads; i++) pthread_join(pool->threads[i], NULL);
+    pthread_cond_destroy(&pool->work); pthread_cond_destroy(&pool->done);
+    pthread_mutex_destroy(&pool->turn); pthread_mutex_destroy(&pool->lock);
+    pool->ready = 0; pool->n_threads = 0;
+#else
+    (void)pool;
+#endif
+}
+DSM__FN dsm_status dsm__pool_open(dsm__pool *pool, const dsm_jobs *jobs, int threads, dsm_error *error) { /* threads 0: one for each fast core */
+    memset(pool, 0, sizeof *pool);
+    pool->jobs = *jobs;
+    if (jobs->parallel_for) {
+        if (jobs->workers < 1) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("jobs.workers"), dsm__s("must be 1 or more"));
+        pool->workers = jobs->workers < DSM__POOL_MOST ? jobs->workers : DSM__POOL_MOST; return DSM_OK; }
+    pool->workers = 1;
+    if (threads < 0 || threads > DSM__POOL_MOST) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("threads"), dsm__s("must be 0 (one for each fast core) to 256"));
+#if !DSMOE_NO_THREADS
+    if (!threads) threads = dsm__os_fast_cores();
+    if (threads == 1) return DSM_OK;
+    if (pthread_mutex_init(&pool->turn, NULL)) return dsm__err(error, DSM__ERR_THREAD, dsm__i(0), dsm__s(dsm__os_why(ENOMEM)));
+    if (pthread_mutex_init(&pool->lock, NULL)) { pthread_mutex_destroy(&pool->turn); return dsm__err(error, DSM__ERR_THREAD, dsm__i(0), dsm__s(dsm__os_why(ENOMEM))); }
+    pthread_cond_init(&pool->work, NULL); pthread_cond_init(&pool->done, NULL); /* cannot fail without attributes where this runs */
+    pool->ready = 1;
+    for (; pool->workers < threads; pool->workers++) {
+        int e = dsm__os_thread_start(&pool->threads[pool->n_threads], dsm__pool_thread, pool);
+        if (e) { int which = pool->n_threads + 1; dsm__pool_close(pool); return dsm__err(error, DSM__ERR_THREAD, dsm__i(which), dsm__s(dsm__os_why(e))); }
+        pool->n_threads++; pool->stack_bytes += DSM__OS_STACK; }
+#endif
+    return DSM_OK;
+}
+typedef struct dsm__pool_call { void (*fn)(void *arg, int i); void *arg; } dsm__pool_call;
+DSM__FN void dsm__pool_guest(void *arg, int i) { /* a slice on a thread of the host's: its floating-point mode is the host's business */
+    const dsm__pool_call *call = (const dsm__pool_call *)arg; uint64_t mode = dsm__k_float_enter();
+    call->fn(call->arg, i);
+    dsm__k_float_leave(mode);
+}
+/* fn(arg, i) once for each 0 <= i < n, n at most 65535; returns when all are done. The caller's thread has entered the float mode. */
+DSM__FN void dsm__pool_run(dsm__pool *pool, int n, void (*fn)(void *arg, int i), void *arg) {
+    if (pool->workers > 1 && n > 1) {
+        if (pool->jobs.parallel_for) {
+            dsm__pool_call call; call.fn = fn; call.arg = arg;
+            pool->jobs.parallel_for(pool->jobs.user, n, dsm__pool_guest, &call); return; }
+#if !DSMOE_NO_THREADS
+        pthread_mutex_lock(&pool->turn);
+        pool->fn = fn; pool->arg = arg;
+        __atomic_store_n(&pool->finished, 0, __ATOMIC_SEQ_CST);
+        __atomic_store_n(&pool->claim, (uint32_t)n << 16, __ATOMIC_SEQ_CST);
+        if (__atomic_load_n(&pool->sleeping, __ATOMIC_SEQ_CST)) { pthread_mutex_lock(&pool->lock); pthread_cond_broadcast(&pool->work); pthread_mutex_unlock(&pool->lock); }
+        dsm__pool_help(pool);
+        for (int looks = 0; looks < DSM__POOL_SPIN && __atomic_load_n(&pool->finished, __ATOMIC_SEQ_CST) < (uint32_t)n; looks++) dsm__pool_pause();
+        if (__atomic_load_n(&pool->finished, __ATOMIC_SEQ_CST) < (uint32_t)n) {
+            pthread_mutex_lock(&pool->lock);
+            __atomic_store_n(&pool->waiting, 1, __ATOMIC_SEQ_CST);
+            while (__atomic_load_n(&pool->finished, __ATOMIC_SEQ_CST) < (uint32_t)n) pthread_cond_wait(&pool->done, &pool->lock);
+            __atomic_store_n(&pool->waiting, 0, __ATOMIC_SEQ_CST);
+            pthread_mutex_unlock(&pool->lock); }
+        pthread_mutex_unlock(&pool->turn);
+        return;
+#endif
+    }
+    for (int i = 0; i < n; i++) fn(arg, i);
+}
 
 // >>file
 /* The GGUF container, from a path, a file descriptor, memory or callbacks; shards; values of keys. Every byte is untrusted: nothing is believed before it is
@@ -2267,7 +3490,7 @@ DSM__FN dsm_status dsm__file_copy_weights(dsm__file *f, const dsm_model_desc *d,
             if (e) { f->shards[t->shard].fd = -1; return dsm__err(error, DSM__ERR_OPEN, dsm__t(name), dsm__s(dsm__os_why(e))); }
         }
         for (uint64_t from = 0; from < t->bytes;) {
-            uint64_t piece = t->bytes - from < DSM__FILE_PIECE ? t->bytes - from : DSM__FILE_PIECE; dsm_status status;
+            uint64_t left = t->bytes - from, piece = left < (uint64_t)DSM__FILE_PIECE ? left : (uint64_t)DSM__FILE_PIECE; dsm_status status;
             if (dsm__file_cancelled(d, done, f->weight_bytes, "reading the weights")) return dsm__err(error, DSM__ERR_CANCELLED, dsm__s("opening the model"));
             if (0 != (status = dsm__file_read(f, t->shard, d, t->offset + from, f->copied + at + from, (size_t)piece, error))) return status;
             from += piece; done += piece; }
@@ -2352,7 +3575,992 @@ DSM__FN dsm_status dsm__file_open(dsm__file *f, const dsm_model_desc *d, const d
 }
 
 // >>tok
-/* (being built) */
+/* Text to ids and back: byte-level BPE (gpt2) and SentencePiece-style scores (llama), the pre-tokenisers as passes over pieces instead of regular expressions,
+   special tokens, conversations. Everything about a vocabulary is worked out once, at open, into one block. Every loop is linear in the text, but for
+   the merges of one piece, which are n log n. Invalid UTF-8 is a class of its own, byte by byte, and its bytes survive. No NFC, no clean-up of spaces.
+   A vocabulary that lacks a token for a byte (deepseek-llm and -coder lack those that UTF-8 never has) gives the letter of that number, as the
+   reference does. Test: tests/tok.c */
+#define DSM__TOK_BAR "\xEF\xBD\x9C" /* U+FF5C, looks like | */
+#define DSM__TOK_LOW "\xE2\x96\x81" /* U+2581, looks like _ */
+#define DSM__TOK_NO_RANK 0xffffffffu
+
+/* Classes of characters. The first eight are bits of the table, the others are ranges of the deepseek pre-tokenisers. */
+enum {
+    DSM__TOK_LETTER = 1, DSM__TOK_MARK = 2, DSM__TOK_NUMBER = 4, DSM__TOK_PUNCT = 8, DSM__TOK_SYMBOL = 16, DSM__TOK_SPACE = 32, DSM__TOK_CASED = 64, DSM__TOK_NEWLINE = 128,
+    DSM__TOK_SIGNS = 256 /* ASCII and wide punctuation, and what stands between */, DSM__TOK_EAST = 512 /* 0800 to 9FA5 and Hangul */,
+    DSM__TOK_KANA = 1024 /* CJK, Hiragana, Katakana */, DSM__TOK_ODD = 2048 /* $ + < = > ^ ~ | */
+};
+enum { DSM__TOK_BAD = 0x110000, DSM__TOK_NO_CHAR = 0x110001 }; /* a byte that is no UTF-8; the end of a piece */
+/* unicode: written by tools/unicode.py */
+static const char *const dsm__tok_unicode[] = {
+    "eCm4(9(R(@r,18-r<9()%r<)()!L!m<()I),()!)@1%(1'$('8%s9%sB%v!$/%<=v!$<%n=s4<s.n0JU)$)p3w!#7<)%*,%8%!B-(%2%!%l6%sw%{!#S&Vt!#o%lI,(MrL*12&rP&(&0&0&!",
+    "^l=<A*s381(1.r-!(4pNq7r,<.$z!#*$&S)&M.1&</n,9,(l0,&$pAl=,p}n-!q0n,pDf1(4!.),p8<&f&4&C0l1$p;20!$l-Es:$Kh^pMl:&nDpY4&n4&Up,0/r,$p22$[,*,l8$S$!4:.$",
+    "&S.*.4!`!<*$6*/n,1/R,(&!.2$K<*,l8$S$*$*$*.!&C>*.26!U:$!Xp,,6(!p,2$d$2$l8$S$*$C.$&[&2&2,!n1.*/r,)!U&K&2$[,*,l8$S$*$C.$&S.*.2W2<*$6*/s,$'Kp,$!$K42",
+    "$:4*$!$*4*424l.>C62&:,!O!q0s/[GE[$2$l9$l2.$&S&2&:W*$2,!,.*/l,Y'Z$&8$[$2$l9$l,$C.$&S&2&:W*M*$.*/l,$.!p.<d$2$pL,&S&2&<)!<6'U6*/s5$K&2$l44l:$d$!,S6",
+    "!>K&!&[Pl,.0!n.pS$.SB$Wb'r,*nH*$!$C$l:$!$p,$.f!,C$!&S'l,,:nC)8s1()61Ps6&)&)&(>,[$lG>r6&,Gl-&lG)`)K)0JA*nHpNn6'r,MO<>4&4.U6<p/n.&'p,B-lI$!E!,rN$",
+    "t!%`$:,S$!$:,lL$:,lD$:,S$!$:,l1$l]$:,lg.8il64s2l,Nlz-K0${!(n($m3$r<*4ro74[Up4:fp58*fp4*n.l/$2&*n.pWrC4(9$&!/l,Pl,Qp-2&'l,Ml}UG,pE$!Eljn,lB&l.>l.",
+    "B!8/n,lA,Cn-lO<l<Pl-9nEp9C0,pXl,&l@.'l,Pl,QU(K.lBpTEpRn3[7r,Zp,kj*&4pAn//n,pOl0b<pGl68Hl,47n,rG,dVlN-8[`8&n7>$O$.4!FnOocn/%nEpHodt!%'-K-lI-K-[%!",
+    "%!%!%lB-lX%Z%)52%Z5:-K)5s/2-2%Z*#l-Im:*D(s6(s/(m.!q2$!/R8,'s,8*$l/9lDp1lDs1-)=)-s,%)5JN)%)%)%B%M=)-BFJ=)'oV/J*Bz!&.Br@1t!$js;l-q7s`qrs8z!(jq0sA",
+    "rT1rBs,z!&Js8rcBrC1t!&,1lC)w!#0v!#D-{!#.N>5*I@(,lI$!E!,l[U(!p0$l9fS$S$S$S$S$S$S$S&rCnR(sC0l.sEl<)l}s.t!$Cs<m2(9$/(s,0s.'hQ$J/40)*$lz.1,8$r~$:ElN",
+    "$t!#%)/Bn,sClGs-$s2lB's,qAc's1qCs,qJs1v!%R{!lKndt$aO9lZfrQ,z!${4q2n,*o6nQ&A&r,$%n>.,qjp,0Kcn9k-nr%n9)-<l`E*$!$Cn:p2$6$>$p9J>!7R:MrW:`,pUl4b/l,O",
+    "n4Q4($.'n,p>b,p9l/r-$l@6<pRr0l/$'l,A,G$q,n,C$pLl0f6$`*/l,0<s94&4pU$&4.,G,&$!n:8,p-I,6*n,K,K,KfS$S$sN$s0*=ntpFb&*/l,Mt#Bjn.l9<lTv##tt!&$,t!#1oIS",
+    "o.CE&$s,$l/$C$!$*$*${!#3l3n2z!%~1n2ld,lYZ!nCs.>r2l,Or2lF(s0()2()(*<C$t!#OA9(R(@r,18-r<9()%r<)()(Ul}4K,K,K,29S)Ss/*,l.$l<$l5$*$l1,l0nEt!#CI2@lP9i",
+    "s]q312)l/9!sRpP!v!#Jl@4lTp1'l=<qC:fq6$a!EpICElA($lG<b'CoMntlr/l,NlG=lG<lK^lWr-$l-$l1$S$*$l-$l1$S$*ngt!%Ifl8n,[n:K$lM$dniK,!$lO$*4!,l9('^s9/UlBad",
+    "nSl5$*HEq8K8$l<I!ndl[@,/l2/nQ&2&*G<:$2$l@.2>'dYdUq@0$q@2nCc$p>*@ISflY8Ul8/^l5H^l4Y:q.SntlmoZlVo/lVXMpG:al,y!%7lB$lM&0!,*po4q@n,!^p8q-ACn8p4A:nI",
+    "q7Sn6l9h4pXr1S@pA$.,!h<pPr-*(>!n/l;Xl,O4pGl0'r,<&,!^pF(,!h4pSn0A>A&/n,($(2'l6n-l4$p;r.O$.!nbS$!$:$l1$r,!MpRl.Hl,O:$[,*,l8$S$*$C&,&S.*.2,!O!EG*.S",
+    "6Cv!#SpXn4AHr,*(&$2nApSn60$!al,v!#opRS.jn9>*nEpSr34!q-l,Ql/n5pNn/(!Pl,nYl=.l1@r.9$Sv!$%pOr1!w!#+qdl5n.[,!,[$*$p:K&*.<&$&02il,nj[,pJS.U($&!n=&n,",
+    "pKU&A`!^&n-pQr24(Cn/lmYl,v!$dd$pH[&^(Cq,l@8,lA.l8&l0nmS$*$pIK6!&*&U&!al,MK$*$pCC&*&E!Xl,v!%Hp5A*W,&$l/$pES6Iq/l,nz!q1s7l@r/$t!,.y!#-t!#6(Cn-t!$0",
+    "v!>|z!#(*n/t!-kp2$Ol1v!O(t!(Hv#%st!(9UlB'l,A,ls'l,MlA.I!n,pSYJ<A)!q,l,'S$l7El5v!)Vqdr9:v!#,lo>$&lZW<l/nd0$&!p-*n0t!gJ^t!/ZnMdv#)3:$S$*$t!%4n1!n@",
+    "2,!n0:^t!&Cv!;Dt!#2El/4dUl,1&0!x!VclQ.l9kt!#;s`t!$ds,lJ1p`J6K`c.ZpABlas7pf9!y!#Bl6q.l6s.l{il;v!#Oly$lk$*,!,*,:$l.$!$S$le$:,[$S$l>$:$C$!4S$t!%g,",
+    "s;$s;$sB$s;$sB$s;$sB$s;$sB$s;$[/sUx!']sZ>sU`)p0)0Cp1C&l1v!..lBMKx!$BS&l3.S&*&CElbpD!v!#7lP6US/l,<)!v!%RpA!n3pO@l,J!v!'+p>@l,v!*0S$:$*$l1$t!$1/hS",
+    "oLphU!@l,A*y!*]s_'9':qpsP'l1v!$.:$l=$*$!,!$l,$:$!$!M!<!$!$!$2$*$!,!$!$!$!$!$*$!,:$S$:$:$!$l,$l3E2$C$l3sW*{!$|lOBt!#+s.l11l1)l1)lHq,s/t!#js[l@s/",
+    "lOBdZ*s0K{!#ct!,nBl39l/9t!#>Bt!#&Rl.B!s1l.Bl[cl,RlKclA1*srt!%gs.l01l/9dZlQ)Scl0BdZdZt!#[)lZqHl,v!-@t'0LnCt!P_Mt!$K,t!c@n0t!v-n1t!(pv!=+t!'{v!2U",
+    "t!Y;Et!Q(xy}Ct!$^" };
+/* end of unicode */
+
+/* kind[id]: the kind in three bits, and these. */
+enum { DSM__TOK_KIND = 7, DSM__TOK_GUARDED = 8 /* never comes out of a message */, DSM__TOK_END = 16 /* ends an answer */, DSM__TOK_MERGES = 32 /* comes out of merges */ };
+enum { DSM__TOK_MESSAGE = 256 }; /* a flag beside DSM_TOKENIZE_*: the text of a message */
+enum { DSM__TOK_NONE = -1, DSM__TOK_PROBES = 1024, DSM__TOK_ADDED_MAX = 512, DSM__TOK_LINE = 4096 };
+
+typedef struct dsm__tok_slot { uint32_t tag, id1; } dsm__tok_slot;          /* of the hash of texts; id1: id + 1, 0: free */
+typedef struct dsm__tok_pair { uint32_t left, right, rank1; } dsm__tok_pair; /* of the hash of merges; rank1: rank + 1, 0: free */
+typedef struct dsm__tok {
+    int n_tokens;                        /* 0: the file has no vocabulary */
+    int spm, pre, whole_first, add_bos, add_eos, add_space, reasons /* earlier answers lose their reasoning */;
+    dsm_template family;
+    int32_t bos, eos, pad, unknown, think, end_think, fim_prefix, fim_suffix, fim_middle; /* or -1 */
+    int32_t byte_id[256], byte_instead;  /* the token of a byte, or -1; what stands for a byte without one, or -1 */
+    uint32_t *offset;                    /* [n_tokens + 1] into text */
+    char *text;                          /* the bytes of every token, ready for output; llama: with spaces */
+    uint8_t *kind;                       /* [n_tokens] */
+    dsm__tok_slot *slots; uint32_t n_slots;
+    dsm__tok_pair *pairs; uint32_t n_pairs;
+    uint32_t *merged;                    /* [rank]: the id of a merge */
+    uint32_t *score;                     /* llama: [n_tokens], ascending for falling scores */
+    uint32_t *added; uint32_t n_added;   /* tokens that are looked for in the text, sorted by their bytes */
+    uint8_t first[256];                  /* the first bytes of those: bit 0 in messages, 1 in text, 2 in text with special tokens */
+    uint8_t *classes; uint32_t *far_classes; uint32_t n_far; /* [65536]; beyond: transitions, code point * 256 + class */
+    size_t longest;                      /* of the tokens that come out of merges */
+    uint64_t bytes;                      /* allocated, one block */
+    uint8_t *block; dsm_allocator allocator;
+} dsm__tok;
+
+/* ---- characters ---- */
+DSM__FN size_t dsm__tok_utf8(const uint8_t *s, size_t n, uint32_t *cp) { /* bytes of the first character, n >= 1; 1 and BAD for a byte that is part of none */
+    uint32_t c = s[0], v;
+    *cp = c;
+    if (c < 0x80) return 1;
+    if (c >= 0xC2 && c < 0xE0 && n > 1 && (s[1] & 0xC0) == 0x80) { *cp = (c & 31) << 6 | (s[1] & 63u); return 2; }
+    if ((c & 0xF0) == 0xE0 && n > 2 && (s[1] & 0xC0) == 0x80 && (s[2] & 0xC0) == 0x80) {
+        v = (c & 15) << 12 | (s[1] & 63u) << 6 | (s[2] & 63u);
+        if (v >= 0x800 && (v < 0xD800 || v > 0xDFFF)) { *cp = v; return 3; }
+    }
+    if ((c & 0xF8) == 0xF0 && n > 3 && (s[1] & 0xC0) == 0x80 && (s[2] & 0xC0) == 0x80 && (s[3] & 0xC0) == 0x80) {
+        v = (c & 7) << 18 | (s[1] & 63u) << 12 | (s[2] & 63u) << 6 | (s[3] & 63u);
+        if (v >= 0x10000 && v < 0x110000) { *cp = v; return 4; }
+    }
+    *cp = DSM__TOK_BAD; return 1;
+}
+DSM__FN size_t dsm__tok_unfinished(const uint8_t *s, size_t n) { /* bytes at the end that may become a character with more of them: 0 to 3 */
+    for (size_t k = 1; k <= 3 && k <= n; k++) {
+        uint32_t c = s[n - k], d = k > 1 ? s[n - k + 1] : 0x80;
+        if ((c & 0xC0) == 0x80) continue;
+        if (c < 0xC2 || c > 0xF4 || k >= (c < 0xE0 ? 2u : c < 0xF0 ? 3u : 4u)) return 0;
+        if (k > 1 && ((c == 0xE0 && d < 0xA0) || (c == 0xED && d > 0x9F) || (c == 0xF0 && d < 0x90) || (c == 0xF4 && d > 0x8F))) return 0;
+        return k;
+    }
+    return 0;
+}
+/* The table of classes: unpacked at open (see tools/unicode.py). Counts the transitions beyond the table where classes is NULL. */
+DSM__FN uint32_t dsm__tok_unpack_classes(uint8_t *classes, uint32_t *far_classes) {
+    static const uint8_t bits[8] = { 0, DSM__TOK_SPACE, DSM__TOK_LETTER, DSM__TOK_LETTER | DSM__TOK_CASED, DSM__TOK_MARK, DSM__TOK_NUMBER, DSM__TOK_PUNCT, DSM__TOK_SYMBOL };
+    uint32_t at = 0, state = 0, n_far = 0;
+    for (size_t i = 0; i < DSM__COUNT(dsm__tok_unicode); i++) for (const char *p = dsm__tok_unicode[i]; *p;) {
+        uint32_t digit[4], from = at, more = 0;
+        for (uint32_t k = 0; k <= more; k++) {
+            uint32_t c = (uint32_t)(unsigned char)*p++;
+            digit[k] = c - 33 - (c > 34) - (c > 63) - (c > 92);
+            if (!k) more = digit[0] < 72 ? 0 : digit[0] < 80 ? 1 : 3;
+        }
+        at += more == 0 ? digit[0] / 8 + 1 : more == 1 ? digit[1] : (digit[1] * 91 + digit[2]) * 91 + digit[3];
+        for (; classes && from < at && from < 65536; from++) classes[from] = bits[state];
+        state = digit[0] & 7;
+        if (at >= 65536) { if (far_classes) far_classes[n_far] = at << 8 | bits[state]; n_far++; }
+    }
+    if (classes) classes[10] |= DSM__TOK_NEWLINE, classes[13] |= DSM__TOK_NEWLINE;
+    return n_far;
+}
+typedef struct dsm__tok_char { uint32_t cp; unsigned set; size_t end; } dsm__tok_char;
+DSM__FN dsm__tok_char dsm__tok_at(const dsm__tok *t, const uint8_t *s, size_t i, size_t end) { /* the character at i; nothing beyond end is read */
+    dsm__tok_char c;
+    if (i >= end) { c.cp = DSM__TOK_NO_CHAR; c.set = 0; c.end = i; return c; }
+    c.end = i + dsm__tok_utf8(s + i, end - i, &c.cp);
+    if (c.cp < 65536) c.set = t->classes[c.cp];
+    else {
+        uint32_t low = 0, high = t->n_far; /* the last transition at or before it */
+        while (low < high) { uint32_t mid = low + (high - low) / 2; if (t->far_classes[mid] >> 8 <= c.cp) low = mid + 1; else high = mid; }
+        c.set = low && c.cp < DSM__TOK_BAD ? t->far_classes[low - 1] & 255u : 0;
+    }
+    return c;
+}
+DSM__FN int dsm__tok_in(dsm__tok_char c, unsigned set) {
+    uint32_t p = c.cp;
+    if (c.set & set & 255u) return 1;
+    if (set < 256) return 0;
+    if (set & DSM__TOK_EAST) return (p >= 0x800 && p <= 0x9FA5) || (p >= 0xAC00 && p <= 0xD7FF);
+    if (set & DSM__TOK_KANA) return (p >= 0x4E00 && p <= 0x9FA5) || (p >= 0x3040 && p <= 0x30FF);
+    if (set & DSM__TOK_SIGNS) return (p >= 0x21 && p <= 0x2F) || (p >= 0x3A && p <= 0x7E) || (p >= 0xFF01 && p <= 0xFF0F) || (p >= 0xFF1A && p <= 0xFF5E) ||
+                                     (p >= 0x2018 && p <= 0x201F) || (p >= 0x3000 && p <= 0x3002);
+    return (set & DSM__TOK_ODD) && p < 128 && p && strchr("$+<=>^~|", (int)p) != NULL;
+}
+
+/* ---- pre-tokenisers: passes, each of which cuts the pieces that the one before has left ---- */
+typedef enum dsm__tok_pass_kind { DSM__TOK_LAST, DSM__TOK_EACH, DSM__TOK_RUN, DSM__TOK_OPTW /* a space that may be missing, then a run */, DSM__TOK_TRAIL,
+    DSM__TOK_UP_TO_3, DSM__TOK_THREE_DIGITS, DSM__TOK_V3, DSM__TOK_QWEN, DSM__TOK_GPT2 } dsm__tok_pass_kind;
+typedef struct dsm__tok_pass { int kind; unsigned set; } dsm__tok_pass;
+enum { DSM__TOK_PRE_DEFAULT, DSM__TOK_PRE_LLM, DSM__TOK_PRE_CODER, DSM__TOK_PRE_V3, DSM__TOK_PRE_QWEN2, DSM__TOK_PRE_R1_QWEN, DSM__TOK_PRE_LLAMA3, DSM__TOK_PRE_GPT2 };
+static const struct { const char *name; int pre; } dsm__tok_pres[] = {
+    { "default", DSM__TOK_PRE_DEFAULT }, { "deepseek-llm", DSM__TOK_PRE_LLM }, { "deepseek-coder", DSM__TOK_PRE_CODER }, { "deepseek-v3", DSM__TOK_PRE_V3 },
+    { "qwen2", DSM__TOK_PRE_QWEN2 }, { "deepseek-r1-qwen", DSM__TOK_PRE_R1_QWEN }, { "llama-bpe", DSM__TOK_PRE_LLAMA3 }, { "llama3", DSM__TOK_PRE_LLAMA3 },
+    { "llama-v3", DSM__TOK_PRE_LLAMA3 }, { "gpt-2", DSM__TOK_PRE_GPT2 } };
+static const dsm__tok_pass dsm__tok_passes[][7] = {
+    { { DSM__TOK_RUN, DSM__TOK_PUNCT | DSM__TOK_ODD }, { DSM__TOK_GPT2, 0 }, { DSM__TOK_RUN, DSM__TOK_NUMBER }, { DSM__TOK_THREE_DIGITS, 0 }, { DSM__TOK_LAST, 0 } },
+    { { DSM__TOK_EACH, DSM__TOK_NEWLINE }, { DSM__TOK_OPTW, DSM__TOK_CASED }, { DSM__TOK_OPTW, DSM__TOK_SIGNS }, { DSM__TOK_TRAIL, 0 }, { DSM__TOK_RUN, DSM__TOK_EAST },
+      { DSM__TOK_EACH, DSM__TOK_NUMBER }, { DSM__TOK_LAST, 0 } },
+    { { DSM__TOK_EACH, DSM__TOK_NEWLINE }, { DSM__TOK_OPTW, DSM__TOK_LETTER }, { DSM__TOK_OPTW, DSM__TOK_PUNCT }, { DSM__TOK_RUN, DSM__TOK_EAST }, { DSM__TOK_EACH, DSM__TOK_NUMBER },
+      { DSM__TOK_LAST, 0 } },
+    { { DSM__TOK_UP_TO_3, 0 }, { DSM__TOK_RUN, DSM__TOK_KANA }, { DSM__TOK_V3, 0 }, { DSM__TOK_LAST, 0 } },
+    { { DSM__TOK_QWEN, 1 }, { DSM__TOK_LAST, 0 } }, { { DSM__TOK_QWEN, 1 }, { DSM__TOK_LAST, 0 } }, { { DSM__TOK_QWEN, 3 }, { DSM__TOK_LAST, 0 } },
+    { { DSM__TOK_GPT2, 0 }, { DSM__TOK_LAST, 0 } } };
+
+DSM__FN size_t dsm__tok_run_end(const dsm__tok *t, const uint8_t *s, size_t i, size_t end, unsigned set, int in) { /* where characters in (or, in = 0, not in) the set end */
+    while (i < end) { dsm__tok_char c = dsm__tok_at(t, s, i, end); if (dsm__tok_in(c, set) != in) break; i = c.end; }
+    return i;
+}
+DSM__FN size_t dsm__tok_number_end(const dsm__tok *t, const uint8_t *s, size_t i, size_t end, unsigned most) {
+    for (; most; most--) { dsm__tok_char c = dsm__tok_at(t, s, i, end); if (!(c.set & DSM__TOK_NUMBER)) break; i = c.end; }
+    return i;
+}
+/* A white-space run: up to its last newline; else, before something else, without its last character, which goes with the next word; else all. */
+DSM__FN size_t dsm__tok_space_end(const dsm__tok *t, const uint8_t *s, size_t i, size_t end, int newlines) {
+    size_t from = i, last = i, newline = 0;
+    while (i < end) {
+        dsm__tok_char c = dsm__tok_at(t, s, i, end);
+        if (!(c.set & DSM__TOK_SPACE)) break;
+        last = i; i = c.end;
+        if (c.set & DSM__TOK_NEWLINE) newline = i;
+    }
+    return newline && newlines ? newline : last > from && i < end ? last : i;
+}
+DSM__FN size_t dsm__tok_contraction(const uint8_t *s, size_t i, size_t end, int any_case) { /* bytes of 's 't 'm 'd 're 've 'll at i, or 0 */
+    unsigned a, b, fold = any_case ? 32 : 0;
+    if (s[i] != '\'' || end - i < 2) return 0;
+    a = s[i + 1]; if (a >= 'A' && a <= 'Z') a |= fold;
+    if (a == 's' || a == 't' || a == 'm' || a == 'd') return 2;
+    if (end - i < 3) return 0;
+    b = s[i + 2]; if (b >= 'A' && b <= 'Z') b |= fold;
+    return (a == 'r' && b == 'e') || (a == 'v' && b == 'e') || (a == 'l' && b == 'l') ? 3 : 0;
+}
+/* 1: [i, *to) is a match; 0: there is none that starts before *to. */
+DSM__FN int dsm__tok_match(const dsm__tok *t, const dsm__tok_pass *pass, const uint8_t *s, size_t i, size_t end, size_t *to) {
+    enum { WORD = DSM__TOK_LETTER | DSM__TOK_MARK, SIGN = DSM__TOK_PUNCT | DSM__TOK_SYMBOL, PLAIN = DSM__TOK_SPACE | DSM__TOK_LETTER | DSM__TOK_NUMBER };
+    dsm__tok_char c = dsm__tok_at(t, s, i, end), d;
+    size_t z;
+    *to = c.end;
+    switch (pass->kind) {
+    case DSM__TOK_EACH: return dsm__tok_in(c, pass->set);
+    case DSM__TOK_RUN:
+        if (!dsm__tok_in(c, pass->set)) return 0;
+        *to = dsm__tok_run_end(t, s, c.end, end, pass->set, 1); return 1;
+    case DSM__TOK_OPTW:
+        if (c.set & DSM__TOK_SPACE) {
+            d = dsm__tok_at(t, s, c.end, end);
+            if (dsm__tok_in(d, pass->set)) { *to = dsm__tok_run_end(t, s, d.end, end, pass->set, 1); return 1; }
+        }
+        if (!dsm__tok_in(c, pass->set)) return 0;
+        *to = dsm__tok_run_end(t, s, c.end, end, pass->set, 1); return 1;
+    case DSM__TOK_TRAIL:
+        if (!(c.set & DSM__TOK_SPACE)) return 0;
+        *to = dsm__tok_run_end(t, s, c.end, end, DSM__TOK_SPACE, 1); return *to == end;
+    case DSM__TOK_UP_TO_3:
+        if (!(c.set & DSM__TOK_NUMBER)) return 0;
+        *to = dsm__tok_number_end(t, s, c.end, end, 2); return 1;
+    case DSM__TOK_THREE_DIGITS:
+        for (z = i; z < end && z < i + 3 && s[z] >= '0' && s[z] <= '9'; z++) {}
+        if (z < i + 3) return 0;
+        *to = z; return 1;
+    case DSM__TOK_V3:
+        d = dsm__tok_at(t, s, c.end, end);
+        if (c.cp < 128 && (c.set & SIGN) && d.cp < 128 && (d.set & DSM__TOK_LETTER)) { /* a sign and ASCII letters */
+            for (z = d.end; z < end && s[z] < 128 && (t->classes[s[z]] & DSM__TOK_LETTER); z++) {}
+            *to = z; return 1;
+        }
+        if ((c.set & WORD) || (!(c.set & (DSM__TOK_NEWLINE | SIGN)) && (d.set & WORD))) { *to = dsm__tok_run_end(t, s, c.end, end, WORD, 1); return 1; }
+        if ((c.set & SIGN) || (c.cp == ' ' && (d.set & SIGN))) {
+            z = dsm__tok_run_end(t, s, c.end, end, SIGN, 1);
+            *to = dsm__tok_run_end(t, s, z, end, DSM__TOK_NEWLINE, 1); return 1;
+        }
+        if (!(c.set & DSM__TOK_SPACE)) return 0;
+        *to = dsm__tok_space_end(t, s, i, end, 1); return 1;
+    case DSM__TOK_QWEN: /* pass->set: digits of a number */
+        z = dsm__tok_contraction(s, i, end, 1);
+        if (z) { *to = i + z; return 1; }
+        d = dsm__tok_at(t, s, c.end, end);
+        if ((c.set & DSM__TOK_LETTER) || (!(c.set & (DSM__TOK_NEWLINE | DSM__TOK_NUMBER)) && (d.set & DSM__TOK_LETTER))) {
+            *to = dsm__tok_run_end(t, s, c.end, end, DSM__TOK_LETTER, 1); return 1; }
+        if (c.set & DSM__TOK_NUMBER) { *to = dsm__tok_number_end(t, s, c.end, end, pass->set - 1); return 1; }
+        if (!(c.set & PLAIN) || (c.cp == ' ' && d.end > c.end && !(d.set & PLAIN))) {
+            z = dsm__tok_run_end(t, s, c.end, end, PLAIN, 0);
+            *to = dsm__tok_run_end(t, s, z, end, DSM__TOK_NEWLINE, 1); return 1;
+        }
+        *to = dsm__tok_space_end(t, s, i, end, 1); return 1;
+    case DSM__TOK_GPT2:
+        z = dsm__tok_contraction(s, i, end, 0);
+        if (z) { *to = i + z; return 1; }
+        d = dsm__tok_at(t, s, c.end, end);
+        if (c.cp == ' ' && d.end > c.end && !(d.set & DSM__TOK_SPACE)) c = d; /* the space goes with what follows */
+        if (c.set & DSM__TOK_SPACE) *to = dsm__tok_space_end(t, s, i, end, 0);
+        else if (c.set & DSM__TOK_LETTER) *to = dsm__tok_run_end(t, s, c.end, end, DSM__TOK_LETTER, 1);
+        else if (c.set & DSM__TOK_NUMBER) *to = dsm__tok_run_end(t, s, c.end, end, DSM__TOK_NUMBER, 1);
+        else *to = dsm__tok_run_end(t, s, c.end, end, PLAIN, 0);
+        return 1;
+    default: return 0;
+    }
+}
+
+/* ---- tables ---- */
+DSM__FN dsm__str dsm__tok_str(const dsm__tok *t, uint32_t id) { return dsm__str_n(t->text + t->offset[id], t->offset[id + 1] - t->offset[id]); }
+DSM__FN int32_t dsm__tok_find(const dsm__tok *t, const char *at, size_t n) { /* a token that comes out of merges, or -1 */
+    uint64_t h = dsm__hash(at, n, 1);
+    uint32_t tag = (uint32_t)(h >> 32), i = (uint32_t)((h & 0xffffffffu) * t->n_slots >> 32);
+    for (; t->slots[i].id1; i = i + 1 == t->n_slots ? 0 : i + 1)
+        if (t->slots[i].tag == tag && dsm__str_same(dsm__tok_str(t, t->slots[i].id1 - 1), dsm__str_n(at, n))) return (int32_t)(t->slots[i].id1 - 1);
+    return DSM__TOK_NONE;
+}
+DSM__FN int dsm__tok_put(dsm__tok *t, const char *at, size_t n, uint32_t id) { /* the first of equal texts stays. 0: too many collisions */
+    uint64_t h = dsm__hash(at, n, 1);
+    uint32_t tag = (uint32_t)(h >> 32), i = (uint32_t)((h & 0xffffffffu) * t->n_slots >> 32);
+    for (int probes = 0; t->slots[i].id1; i = i + 1 == t->n_slots ? 0 : i + 1) {
+        if (t->slots[i].tag == tag && dsm__str_same(dsm__tok_str(t, t->slots[i].id1 - 1), dsm__str_n(at, n))) return 1;
+        if (++probes > DSM__TOK_PROBES) return 0;
+    }
+    t->slots[i].tag = tag; t->slots[i].id1 = id + 1; return 1;
+}
+DSM__FN uint32_t dsm__tok_pair_at(const dsm__tok *t, uint32_t left, uint32_t right) {
+    uint64_t h = ((uint64_t)left << 32 | right) * 0x9E3779B97F4A7C15u;
+    h = (h ^ h >> 32) * 0xD1342543DE82EF95u;
+    return (uint32_t)((h >> 32) * t->n_pairs >> 32);
+}
+DSM__FN uint32_t dsm__tok_rank(const dsm__tok *t, uint32_t left, uint32_t right) {
+    uint32_t i = dsm__tok_pair_at(t, left, right);
+    for (; t->pairs[i].rank1; i = i + 1 == t->n_pairs ? 0 : i + 1) if (t->pairs[i].left == left && t->pairs[i].right == right) return t->pairs[i].rank1 - 1;
+    return DSM__TOK_NO_RANK;
+}
+DSM__FN int dsm__tok_put_pair(dsm__tok *t, uint32_t left, uint32_t right, uint32_t rank) { /* the first of equal pairs stays. 0: too many collisions */
+    uint32_t i = dsm__tok_pair_at(t, left, right);
+    for (int probes = 0; t->pairs[i].rank1; i = i + 1 == t->n_pairs ? 0 : i + 1) {
+        if (t->pairs[i].left == left && t->pairs[i].right == right) return 1;
+        if (++probes > DSM__TOK_PROBES) return 0;
+    }
+    t->pairs[i].left = left; t->pairs[i].right = right; t->pairs[i].rank1 = rank + 1; return 1;
+}
+/* Added tokens: the longest one that starts at s (n bytes left) and counts in this mode (a bit of `first`); its bytes, or 0. */
+DSM__FN int dsm__tok_mode_bits(const dsm__tok *t, uint32_t id) {
+    int user = (t->kind[id] & DSM__TOK_KIND) == DSM_TOKEN_USER;
+    return 4 | (user ? 2 : 0) | (user && !(t->kind[id] & DSM__TOK_GUARDED) ? 1 : 0);
+}
+DSM__FN size_t dsm__tok_added_at(const dsm__tok *t, const uint8_t *s, size_t n, int mode, int32_t *id) {
+    uint32_t low = 0, high = t->n_added; size_t best = 0;
+    for (size_t d = 0; low < high; d++) { /* [low, high): those that agree with the text in d bytes */
+        dsm__str a = dsm__tok_str(t, t->added[low]), z;
+        if (a.n == d) {
+            if (d && (dsm__tok_mode_bits(t, t->added[low]) & mode)) { best = d; *id = (int32_t)t->added[low]; }
+            if (++low == high) break;
+            a = dsm__tok_str(t, t->added[low]);
+        }
+        if (d >= n) break;
+        z = dsm__tok_str(t, t->added[high - 1]);
+        if ((uint8_t)a.at[d] == s[d] && (uint8_t)z.at[d] == s[d]) continue;
+        for (int upper = 0; upper < 2; upper++) { /* narrow it to those with the text's next byte */
+            uint32_t from = low, to = high;
+            while (from < to) {
+                uint32_t mid = from + (to - from) / 2; uint8_t c = (uint8_t)t->text[t->offset[t->added[mid]] + d];
+                if (upper ? c <= s[d] : c < s[d]) from = mid + 1; else to = mid;
+            }
+            if (upper) high = from; else low = from;
+        }
+    }
+    return best;
+}
+DSM__FN int32_t dsm__tok_special(const dsm__tok *t, const char *text) { /* an added token by its text, or by the text with spaces that converters leave; or -1 */
+    char other[64]; size_t n = strlen(text), m = 0; int32_t id = DSM__TOK_NONE;
+    if (dsm__tok_added_at(t, (const uint8_t *)text, n, 4, &id) == n) return id;
+    for (size_t i = 0; i < n && m + 1 < sizeof other; i++)
+        if (n - i >= 3 && !memcmp(text + i, DSM__TOK_LOW, 3)) { other[m++] = ' '; i += 2; } else other[m++] = text[i];
+    return m != n && dsm__tok_added_at(t, (const uint8_t *)other, m, 4, &id) == m ? id : DSM__TOK_NONE;
+}
+
+/* ---- open ---- */
+DSM__FN int dsm__tok_looks_special(dsm__str s) { /* <|...|>, <think>, </s>, [PAD7], [INST] */
+    if (s.n < 3) return 0;
+    if (s.at[0] == '<' && s.at[s.n - 1] == '>') return 1;
+    return s.at[0] == '[' && s.at[s.n - 1] == ']' && ((s.at[1] >= 'A' && s.at[1] <= 'Z') || s.at[1] == '/');
+}
+DSM__FN int dsm__tok_hex(char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1; }
+DSM__FN int dsm__tok_byte_of(dsm__str s) { /* of <0x0A>, or -1 */
+    int a, b;
+    if (s.n != 6 || memcmp(s.at, "<0x", 3) || s.at[5] != '>') return -1;
+    a = dsm__tok_hex(s.at[3]); b = dsm__tok_hex(s.at[4]);
+    return a < 0 || b < 0 ? -1 : a << 4 | b;
+}
+/* The characters of byte-level vocabularies: printable Latin-1 stands for itself, the other 68 bytes are U+0100 and what follows. */
+DSM__FN void dsm__tok_alphabet(int16_t byte_of[324]) {
+    int next = 256;
+    for (int i = 0; i < 324; i++) byte_of[i] = -1;
+    for (int b = 0; b < 256; b++) byte_of[(b >= 0x21 && b <= 0x7E) || (b >= 0xA1 && b <= 0xAC) || b >= 0xAE ? b : next++] = (int16_t)b;
+}
+DSM__FN size_t dsm__tok_unmap(const int16_t *byte_of, const char *at, size_t n, char *to) { /* bytes written; SIZE_MAX: not of that alphabet */
+    const uint8_t *s = (const uint8_t *)at; size_t m = 0;
+    for (size_t i = 0; i < n; i++) {
+        unsigned c = s[i];
+        if (c >= 0x80) {
+            if (c < 0xC2 || c > 0xC5 || i + 1 >= n || (s[i + 1] & 0xC0) != 0x80) return SIZE_MAX;
+            c = (c & 31u) << 6 | (s[++i] & 63u);
+        }
+        if (c >= 324 || byte_of[c] < 0) return SIZE_MAX;
+        to[m++] = (char)byte_of[c];
+    }
+    return m;
+}
+DSM__FN uint32_t dsm__tok_score_key(uint32_t bits) { /* of a float: higher scores first, NaN last */
+    uint32_t up = bits & 0x80000000u ? ~bits : bits | 0x80000000u; /* ascending with the number */
+    if ((bits & 0x7fffffffu) > 0x7f800000u) return DSM__TOK_NO_RANK - 1;
+    if (bits == 0x80000000u) up = 0x80000000u; /* -0 is 0 */
+    return ~up < DSM__TOK_NO_RANK ? ~up : DSM__TOK_NO_RANK - 1;
+}
+typedef struct dsm__tok_keys { const dsm__key_ref *tokens, *kinds, *scores, *merges; uint64_t text; uint32_t n_added, n_far; } dsm__tok_keys;
+DSM__FN void dsm__tok_layout(dsm__tok *t, const dsm__tok_keys *k, dsm__arena *m) {
+    uint64_t n = (uint64_t)t->n_tokens, n_merges = k->merges ? k->merges->count : 0;
+    t->slots = (dsm__tok_slot *)dsm__mem_take(m, t->n_slots, sizeof *t->slots);
+    t->pairs = (dsm__tok_pair *)dsm__mem_take(m, t->n_pairs, sizeof *t->pairs);
+    t->merged = (uint32_t *)dsm__mem_take(m, n_merges, 4);
+    t->offset = (uint32_t *)dsm__mem_take(m, n + 1, 4);
+    t->text = (char *)dsm__mem_take(m, k->text, 1);
+    t->kind = (uint8_t *)dsm__mem_take(m, n, 1);
+    t->score = (uint32_t *)dsm__mem_take(m, t->spm ? n : 0, 4);
+    t->added = (uint32_t *)dsm__mem_take(m, k->n_added, 4);
+    t->classes = (uint8_t *)dsm__mem_take(m, 65536, 1);
+    t->far_classes = (uint32_t *)dsm__mem_take(m, k->n_far, 4);
+}
+DSM__FN int dsm__tok_kind_of(const dsm__tok_keys *k, uint64_t i, dsm__str text) { /* as the file has it; without a list the names must do */
+    dsm__file_number v;
+    if (!k->kinds) return dsm__tok_byte_of(text) >= 0 ? DSM_TOKEN_BYTE : dsm__str_is(text, "<unk>") ? DSM_TOKEN_UNKNOWN : dsm__tok_looks_special(text) && text.n > 3 ? DSM_TOKEN_CONTROL : DSM_TOKEN_NORMAL;
+    v = dsm__file_element(k->kinds, i);
+    return v.whole && v.u >= DSM_TOKEN_NORMAL && v.u <= DSM_TOKEN_BYTE ? (int)v.u : DSM_TOKEN_NORMAL;
+}
+DSM__FN int dsm__tok_before(const dsm__tok *t, uint32_t a, uint32_t b) { /* by bytes, then control before user-defined, then by id */
+    dsm__str p = dsm__tok_str(t, a), q = dsm__tok_str(t, b); int c = memcmp(p.at, q.at, p.n < q.n ? p.n : q.n);
+    if (c || p.n != q.n) return c ? c < 0 : p.n < q.n;
+    if (t->kind[a] != t->kind[b]) return t->kind[a] < t->kind[b];
+    return a < b;
+}
+DSM__FN void dsm__tok_sort_added(dsm__tok *t) { /* heap sort, then equal texts go */
+    uint32_t *v = t->added, n = t->n_added, m = 0;
+    for (uint32_t start = n / 2, end = n; end > 1;) {
+        uint32_t at, x;
+        if (start) x = v[--start]; else { x = v[--end]; v[end] = v[0]; }
+        for (at = start; ; ) {
+            uint32_t child = at * 2 + 1;
+            if (child >= end) break;
+            if (child + 1 < end && dsm__tok_before(t, v[child], v[child + 1])) child++;
+            if (!dsm__tok_before(t, x, v[child])) break;
+            v[at] = v[child]; at = child;
+        }
+        v[at] = x;
+    }
+    for (uint32_t i = 0; i < n; i++) if (!m || !dsm__str_same(dsm__tok_str(t, v[m - 1]), dsm__tok_str(t, v[i]))) v[m++] = v[i];
+    t->n_added = m;
+}
+/* Copies the texts of all tokens in the form of the output, finds out what can come out of merges, and fills the hash of those. */
+DSM__FN dsm_status dsm__tok_read_tokens(dsm__tok *t, const dsm__tok_keys *k, const int16_t *byte_of, dsm_error *error) {
+    dsm__strings it = dsm__file_strings(k->tokens); dsm__str s; uint32_t used = 0, id = 0;
+    for (; id < (uint32_t)t->n_tokens && dsm__file_next_string(&it, &s); id++) {
+        char *to = t->text + used; int kind = dsm__tok_kind_of(k, id, s), byte = -1; size_t n = s.n;
+        if (s.n > k->text - used) break; /* a mapped file that changes while it is read */
+        if (kind == DSM_TOKEN_BYTE) { byte = dsm__tok_byte_of(s); if (byte < 0) kind = DSM_TOKEN_NORMAL; }
+        t->kind[id] = (uint8_t)kind; t->offset[id] = used;
+        if (byte >= 0) { *to = (char)byte; n = 1; if (t->byte_id[byte] < 0) t->byte_id[byte] = (int32_t)id; }
+        else if (!t->spm && (kind == DSM_TOKEN_NORMAL || kind == DSM_TOKEN_UNUSED || kind == DSM_TOKEN_BYTE) && (n = dsm__tok_unmap(byte_of, s.at, s.n, to)) != SIZE_MAX) t->kind[id] |= DSM__TOK_MERGES;
+        else if (t->spm && (kind == DSM_TOKEN_NORMAL || kind == DSM_TOKEN_UNUSED)) {
+            n = 0; t->kind[id] |= DSM__TOK_MERGES;
+            for (size_t i = 0; i < s.n; i++) if (s.n - i >= 3 && !memcmp(s.at + i, DSM__TOK_LOW, 3)) { to[n++] = ' '; i += 2; } else to[n++] = s.at[i];
+        } else { n = s.n; memcpy(to, s.at, n); }
+        if (kind >= DSM_TOKEN_UNKNOWN && kind <= DSM_TOKEN_USER) {
+            if (dsm__tok_looks_special(s) || kind != DSM_TOKEN_USER) t->kind[id] |= DSM__TOK_GUARDED;
+            if (n && n <= DSM__TOK_ADDED_MAX && t->n_added < k->n_added) t->added[t->n_added++] = id;
+        }
+        used += (uint32_t)n; t->offset[id + 1] = used;
+        if ((t->kind[id] & DSM__TOK_MERGES) && n) {
+            if (n > t->longest) t->longest = n;
+            if (!dsm__tok_put(t, to, n, id)) return dsm__err(error, DSM__ERR_TOK_COLLIDE, dsm__s("tokens"));
+        }
+        if (t->spm) t->score[id] = k->scores ? dsm__tok_score_key(dsm__load32(k->scores->at + (size_t)id * 4)) : id;
+    }
+    if (id < (uint32_t)t->n_tokens) return dsm__err(error, DSM__ERR_TOK_COUNT, dsm__s("tokenizer.ggml.tokens"), dsm__u(id), dsm__u((uint64_t)t->n_tokens));
+    return DSM_OK;
+}
+/* User-defined tokens that merges give too, where no ordinary token has their text: that is how the odd letters of deepseek-llm stand for bytes. They
+   are kept as text, so they are looked up by the bytes that their letters stand for: a slot can't do that, only single bytes are kept. */
+DSM__FN void dsm__tok_read_bytes(dsm__tok *t, const int16_t *byte_of) {
+    if (!t->spm) for (uint32_t i = 0; i < t->n_added; i++) {
+        dsm__str s = dsm__tok_str(t, t->added[i]); char b[2];
+        if ((t->kind[t->added[i]] & (DSM__TOK_KIND | DSM__TOK_GUARDED)) != DSM_TOKEN_USER || s.n > 2 || dsm__tok_unmap(byte_of, s.at, s.n, b) != 1) continue;
+        if (t->byte_id[(uint8_t)b[0]] < 0) t->byte_id[(uint8_t)b[0]] = (int32_t)t->added[i];
+    }
+}
+DSM__FN dsm_status dsm__tok_read_merges(dsm__tok *t, const dsm__key_ref *merges, const int16_t *byte_of, uint64_t *skipped, dsm_error *error) {
+    dsm__strings it = dsm__file_strings(merges); dsm__str s; int32_t guess = 0;
+    for (uint32_t rank = 0; rank < merges->count && dsm__file_next_string(&it, &s); rank++) {
+        char line[DSM__TOK_LINE]; const char *space = s.n > 1 ? (const char *)memchr(s.at + 1, ' ', s.n - 1) : NULL; size_t n, m; int32_t left, right, id;
+        t->merged[rank] = 0;
+        if (!space || s.n > sizeof line) { ++*skipped; continue; }
+        n = dsm__tok_unmap(byte_of, s.at, (size_t)(space - s.at), line);
+        m = n == SIZE_MAX ? n : dsm__tok_unmap(byte_of, space + 1, (size_t)(s.at + s.n - space - 1), line + n);
+        if (m == SIZE_MAX || !m) { ++*skipped; continue; }
+        left = n == 1 ? t->byte_id[(uint8_t)line[0]] : dsm__tok_find(t, line, n);
+        right = m == 1 ? t->byte_id[(uint8_t)line[n]] : dsm__tok_find(t, line + n, m);
+        if (left < 0 || right < 0) { ++*skipped; continue; }
+        /* results mostly come in the order of ids */
+        id = guess < t->n_tokens && (t->kind[guess] & DSM__TOK_MERGES) && dsm__str_same(dsm__tok_str(t, (uint32_t)guess), dsm__str_n(line, n + m)) ? guess : dsm__tok_find(t, line, n + m);
+        if (id < 0) { ++*skipped; continue; }
+        guess = id + 1; t->merged[rank] = (uint32_t)id;
+        if (!dsm__tok_put_pair(t, (uint32_t)left, (uint32_t)right, rank)) return dsm__err(error, DSM__ERR_TOK_COLLIDE, dsm__s("merges"));
+    }
+    return DSM_OK;
+}
+DSM__FN int32_t dsm__tok_key_id(const dsm__tok *t, const dsm__file *f, const char *key, const dsm_log *log) { /* -1: absent, or (a warning) out of range */
+    uint64_t id;
+    if (!dsm__file_key(f, key)) return DSM__TOK_NONE;
+    if (dsm__file_u64(f, key, 0, &id, NULL) == DSM_OK && id < (uint64_t)t->n_tokens) return (int32_t)id;
+    dsm__err_log(log, DSM_LOG_WARNING, "%: no token has this id; it is not used", dsm__s(key));
+    return DSM__TOK_NONE;
+}
+DSM__FN int32_t dsm__tok_first_of(const dsm__tok *t, int32_t id, const char *const *texts) { /* id, or the first of the texts that is a token */
+    for (; id < 0 && *texts; texts++) id = dsm__tok_special(t, *texts);
+    return id;
+}
+DSM__FN void dsm__tok_read_specials(dsm__tok *t, const dsm__file *f, const dsm_log *log) {
+#define DSM__TOK_DEEP(name) "<" DSM__TOK_BAR name DSM__TOK_BAR ">"
+    static const char *const bos[] = { DSM__TOK_DEEP("begin" DSM__TOK_LOW "of" DSM__TOK_LOW "sentence"), "<|begin_of_text|>", "<s>", NULL };
+    static const char *const eos[] = { DSM__TOK_DEEP("end" DSM__TOK_LOW "of" DSM__TOK_LOW "sentence"), "<|eot_id|>", "<|im_end|>", "</s>", "<|endoftext|>", NULL };
+    static const char *const pad[] = { DSM__TOK_DEEP(DSM__TOK_LOW "pad" DSM__TOK_LOW), "<pad>", NULL };
+    static const char *const think[] = { "<think>", NULL }, *const end_think[] = { "</think>", NULL };
+    static const char *const prefix[] = { DSM__TOK_DEEP("fim" DSM__TOK_LOW "begin"), "<|fim_prefix|>", "<fim_prefix>", NULL };
+    static const char *const suffix[] = { DSM__TOK_DEEP("fim" DSM__TOK_LOW "hole"), "<|fim_suffix|>", "<fim_suffix>", NULL };
+    static const char *const middle[] = { DSM__TOK_DEEP("fim" DSM__TOK_LOW "end"), "<|fim_middle|>", "<fim_middle>", NULL };
+    static const char *const ends[] = { DSM__TOK_DEEP("end" DSM__TOK_LOW "of" DSM__TOK_LOW "sentence"), DSM__TOK_DEEP("User") /* a net for models that run on */, "<|EOT|>",
+        "<|eot_id|>", "<|eom_id|>", "<|im_end|>", "<|end|>", "<end_of_turn>", "<|endoftext|>", "<EOT>", "<|fim_pad|>", "<|repo_name|>", "<|file_sep|>" };
+    static const char *const end_keys[] = { "tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id", "tokenizer.ggml.fim_pad_token_id", "tokenizer.ggml.fim_rep_token_id",
+        "tokenizer.ggml.fim_sep_token_id" };
+    int32_t *const guarded[] = { &t->bos, &t->eos, &t->pad, &t->think, &t->end_think, &t->fim_prefix, &t->fim_suffix, &t->fim_middle };
+    int32_t id;
+    t->bos = dsm__tok_first_of(t, dsm__tok_key_id(t, f, "tokenizer.ggml.bos_token_id", log), bos);
+    t->eos = dsm__tok_first_of(t, dsm__tok_key_id(t, f, "tokenizer.ggml.eos_token_id", log), eos);
+    t->pad = dsm__tok_first_of(t, dsm__tok_key_id(t, f, "tokenizer.ggml.padding_token_id", log), pad);
+    t->unknown = dsm__tok_key_id(t, f, "tokenizer.ggml.unknown_token_id", log);
+    t->think = dsm__tok_first_of(t, DSM__TOK_NONE, think);
+    t->end_think = dsm__tok_first_of(t, DSM__TOK_NONE, end_think);
+    id = dsm__tok_key_id(t, f, "tokenizer.ggml.fim_pre_token_id", log);
+    t->fim_prefix = dsm__tok_first_of(t, id < 0 ? dsm__tok_key_id(t, f, "tokenizer.ggml.prefix_token_id", log) : id, prefix);
+    id = dsm__tok_key_id(t, f, "tokenizer.ggml.fim_suf_token_id", log);
+    t->fim_suffix = dsm__tok_first_of(t, id < 0 ? dsm__tok_key_id(t, f, "tokenizer.ggml.suffix_token_id", log) : id, suffix);
+    id = dsm__tok_key_id(t, f, "tokenizer.ggml.fim_mid_token_id", log);
+    t->fim_middle = dsm__tok_first_of(t, id < 0 ? dsm__tok_key_id(t, f, "tokenizer.ggml.middle_token_id", log) : id, middle);
+#undef DSM__TOK_DEEP
+    if (t->eos >= 0) t->kind[t->eos] |= DSM__TOK_END;
+    for (size_t i = 0; i < DSM__COUNT(ends); i++) { id = dsm__tok_special(t, ends[i]); if (id >= 0) t->kind[id] |= DSM__TOK_END; }
+    for (size_t i = 0; i < DSM__COUNT(end_keys); i++) { id = dsm__tok_key_id(t, f, end_keys[i], log); if (id >= 0) t->kind[id] |= DSM__TOK_END; }
+    for (size_t i = 0; i < DSM__COUNT(guarded); i++) if (*guarded[i] >= 0) t->kind[*guarded[i]] |= DSM__TOK_GUARDED;
+    for (int i = 0; i < t->n_tokens; i++) if (t->kind[i] & DSM__TOK_END) t->kind[i] |= DSM__TOK_GUARDED;
+}
+DSM__FN void dsm__tok_choose_template(dsm__tok *t, const dsm__file *f, const dsm_log *log) {
+#define DSM__TOK_ASSISTANT "<" DSM__TOK_BAR "Assistant" DSM__TOK_BAR ">"
+    static const char *const names[] = { "", "plain text", "User: / Assistant:", "Coder", "V3", "R1", "V3.1", "ChatML", "Llama-3" };
+    static const char user[] = "<" DSM__TOK_BAR "User" DSM__TOK_BAR ">", end[] = "<" DSM__TOK_BAR "end" DSM__TOK_LOW "of" DSM__TOK_LOW "sentence" DSM__TOK_BAR ">";
+    dsm__str s = dsm__str_n("", 0);
+    if (dsm__file_key(f, "tokenizer.chat_template") && dsm__file_str(f, "tokenizer.chat_template", "", &s, NULL) != DSM_OK) s = dsm__str_n("", 0);
+    t->reasons = dsm__str_has(s, "</think>");
+    t->family = (dsm_template)0;
+    if (dsm__str_has(s, "### Instruction:") && dsm__str_has(s, "<|EOT|>")) t->family = DSM_TEMPLATE_CODER;
+    else if (dsm__str_has(s, "'Assistant: ' + message['content'] + eos_token")) t->family = DSM_TEMPLATE_LLM;
+    else if (dsm__str_has(s, DSM__TOK_ASSISTANT) && dsm__str_has(s, user) && dsm__str_has(s, end))
+        t->family = dsm__str_has(s, DSM__TOK_ASSISTANT "<think>\\n") || dsm__str_has(s, DSM__TOK_ASSISTANT "<think>\n") ? DSM_TEMPLATE_R1 :
+                    t->reasons && dsm__str_has(s, "thinking") ? DSM_TEMPLATE_V31 : DSM_TEMPLATE_V3;
+    else if (dsm__str_has(s, "<|im_start|>")) t->family = DSM_TEMPLATE_CHATML;
+    else if (dsm__str_has(s, "<|start_header_id|>")) t->family = DSM_TEMPLATE_LLAMA3;
+    if (t->family) { t->reasons |= t->family == DSM_TEMPLATE_R1 || t->family == DSM_TEMPLATE_V31; return; }
+    if (dsm__tok_special(t, user) >= 0 && dsm__tok_special(t, DSM__TOK_ASSISTANT) >= 0) t->family = t->pre == DSM__TOK_PRE_V3 || t->think < 0 ? DSM_TEMPLATE_V3 : DSM_TEMPLATE_R1;
+    else t->family = t->spm ? DSM_TEMPLATE_RAW : t->pre == DSM__TOK_PRE_LLM ? DSM_TEMPLATE_LLM : t->pre == DSM__TOK_PRE_CODER ? DSM_TEMPLATE_CODER : t->pre == DSM__TOK_PRE_V3 ? DSM_TEMPLATE_V3 : DSM_TEMPLATE_RAW;
+    t->reasons |= t->family == DSM_TEMPLATE_R1;
+    dsm__err_log(log, DSM_LOG_WARNING, s.n ? "tokenizer.chat_template is none that is known; conversations are written as %" : "the file has no chat template; conversations are written as %",
+        dsm__s(names[t->family]));
+#undef DSM__TOK_ASSISTANT
+}
+DSM__FN void dsm__tok_close(dsm__tok *t) { dsm__mem_free(&t->allocator, t->block, (size_t)t->bytes); memset(t, 0, sizeof *t); }
+DSM__FN dsm_status dsm__tok_list(const dsm__file *f, const char *name, int strings, uint64_t n_tokens, const dsm__key_ref **key, dsm_error *error) { /* an optional array; with as many entries as tokens, where that counts */
+    const dsm__key_ref *k = dsm__file_key(f, name);
+    int good = k && k->type == 9 && (strings ? k->element == 8 : k->element != 8 && k->element != 9 && k->element != 12);
+    *key = NULL;
+    if (!k) return DSM_OK;
+    if (!good) return dsm__err(error, DSM__ERR_TOK_TYPE, dsm__s(name));
+    if (n_tokens && k->count != n_tokens) return dsm__err(error, DSM__ERR_TOK_COUNT, dsm__s(name), dsm__u(k->count), dsm__u(n_tokens));
+    if (k->count > INT32_MAX / 4) return dsm__err(error, DSM__ERR_TOK_MANY, dsm__s(name), dsm__u(k->count));
+    *key = k; return DSM_OK;
+}
+DSM__FN dsm_status dsm__tok_open_parts(dsm__tok *t, const dsm__file *f, const dsm_log *log, dsm_error *error) {
+    dsm__tok_keys k; dsm__arena m; dsm__str model, pre, s; int16_t byte_of[324]; dsm_status e; uint64_t skipped = 0; uint32_t missing = 0; int v;
+    memset(&k, 0, sizeof k); memset(&m, 0, sizeof m);
+    model = dsm__str_n("", 0); pre = model;
+    if (dsm__file_key(f, "tokenizer.ggml.model") && (e = dsm__file_str(f, "tokenizer.ggml.model", "", &model, error)) != DSM_OK) return e;
+    if ((e = dsm__tok_list(f, "tokenizer.ggml.tokens", 1, 0, &k.tokens, error)) != DSM_OK) return e;
+    if (dsm__str_is(model, "none") || dsm__str_is(model, "no_vocab") || (!model.n && !k.tokens)) {
+        dsm__err_log(log, DSM_LOG_WARNING, "the file has no vocabulary: only token ids can go in and out"); t->family = DSM_TEMPLATE_RAW; return DSM_OK; }
+    t->spm = dsm__str_is(model, "llama");
+    if (!t->spm && !dsm__str_is(model, "gpt2")) return dsm__err(error, DSM__ERR_TOK_MODEL, dsm__t(model));
+    if (!k.tokens || !k.tokens->count) return dsm__err(error, DSM__ERR_TOK_MISSING, dsm__s("tokenizer.ggml.tokens"));
+    if ((e = dsm__tok_list(f, "tokenizer.ggml.token_type", 0, k.tokens->count, &k.kinds, error)) != DSM_OK) return e;
+    if (k.kinds && k.kinds->element == 6) return dsm__err(error, DSM__ERR_TOK_TYPE, dsm__s("tokenizer.ggml.token_type"));
+    if (t->spm) {
+        if ((e = dsm__tok_list(f, "tokenizer.ggml.scores", 0, k.tokens->count, &k.scores, error)) != DSM_OK) return e;
+        if (k.scores && k.scores->element != 6) return dsm__err(error, DSM__ERR_TOK_TYPE, dsm__s("tokenizer.ggml.scores"));
+    } else {
+        size_t i = 0;
+        if ((e = dsm__tok_list(f, "tokenizer.ggml.merges", 1, 0, &k.merges, error)) != DSM_OK) return e;
+        if (!k.merges) return dsm__err(error, DSM__ERR_TOK_MISSING, dsm__s("tokenizer.ggml.merges"));
+        if (dsm__file_key(f, "tokenizer.ggml.pre") && (e = dsm__file_str(f, "tokenizer.ggml.pre", "", &pre, error)) != DSM_OK) return e;
+        if (!pre.n) pre = dsm__str_of("default");
+        for (; i < DSM__COUNT(dsm__tok_pres) && !dsm__str_is(pre, dsm__tok_pres[i].name); i++) {}
+        if (i == DSM__COUNT(dsm__tok_pres)) return dsm__err(error, DSM__ERR_TOK_PRE, dsm__t(pre));
+        t->pre = dsm__tok_pres[i].pre;
+        if (t->pre == DSM__TOK_PRE_DEFAULT) dsm__err_log(log, DSM_LOG_WARNING, "tokenizer.ggml.pre is missing or 'default': text may be cut in other places than in training, and answers get worse; convert the model anew");
+        t->whole_first = t->pre == DSM__TOK_PRE_LLAMA3;
+    }
+    t->n_tokens = (int)k.tokens->count;
+    t->n_slots = (uint32_t)t->n_tokens + (uint32_t)t->n_tokens / 2 + 16;
+    t->n_pairs = k.merges ? (uint32_t)k.merges->count + (uint32_t)k.merges->count / 2 + 16 : 0;
+    { /* sizes */
+        dsm__strings it = dsm__file_strings(k.tokens);
+        for (uint64_t i = 0; dsm__file_next_string(&it, &s) && i < k.tokens->count; i++) {
+            int kind = dsm__tok_kind_of(&k, i, s);
+            k.text += s.n; k.n_added += kind >= DSM_TOKEN_UNKNOWN && kind <= DSM_TOKEN_USER;
+        }
+        k.n_far = dsm__tok_unpack_classes(NULL, NULL);
+        if (k.text > UINT32_MAX / 2) return dsm__err(error, DSM__ERR_TOK_MANY, dsm__s("tokenizer.ggml.tokens"), dsm__u(k.text));
+    }
+    dsm__tok_layout(t, &k, &m);
+    if (m.wrapped || m.used > SIZE_MAX) return dsm__err(error, DSM__ERR_TOO_LARGE, dsm__s("the vocabulary"));
+    t->block = m.base = (uint8_t *)dsm__mem_alloc(&t->allocator, (size_t)m.used);
+    if (!t->block) return dsm__err(error, DSM__ERR_NO_MEMORY, dsm__u(m.used), dsm__s("the vocabulary"));
+    t->bytes = m.size = m.used; m.used = 0;
+    dsm__tok_layout(t, &k, &m);
+    for (int i = 0; i < 256; i++) t->byte_id[i] = DSM__TOK_NONE;
+    dsm__tok_alphabet(byte_of);
+    t->n_far = dsm__tok_unpack_classes(t->classes, t->far_classes);
+    if ((e = dsm__tok_read_tokens(t, &k, byte_of, error)) != DSM_OK) return e;
+    dsm__tok_sort_added(t);
+    if (!t->spm) for (int b = 0; b < 256; b++) { char c = (char)b; if (t->byte_id[b] < 0) t->byte_id[b] = dsm__tok_find(t, &c, 1); }
+    dsm__tok_read_bytes(t, byte_of);
+    if (k.merges && (e = dsm__tok_read_merges(t, k.merges, byte_of, &skipped, error)) != DSM_OK) return e;
+    if (skipped) dsm__err_log(log, DSM_LOG_WARNING, "tokenizer.ggml.merges: % of % join no known tokens and are not used", dsm__u(skipped), dsm__u(k.merges->count));
+    dsm__tok_read_specials(t, f, log);
+    for (uint32_t i = 0; i < t->n_added; i++) t->first[(uint8_t)t->text[t->offset[t->added[i]]]] |= (uint8_t)dsm__tok_mode_bits(t, t->added[i]);
+    for (int b = 0; b < 256; b++) missing += t->byte_id[b] < 0;
+    t->byte_instead = t->unknown >= 0 ? t->unknown : t->byte_id['?'];
+    if (missing) dsm__err_log(log, DSM_LOG_WARNING, "% of the 256 bytes have no token; text with them is not kept as it is", dsm__u(missing));
+    v = t->spm || t->pre == DSM__TOK_PRE_LLAMA3;
+    if ((e = dsm__file_bool(f, "tokenizer.ggml.add_bos_token", v, &t->add_bos, error)) != DSM_OK) return e;
+    if ((e = dsm__file_bool(f, "tokenizer.ggml.add_eos_token", 0, &t->add_eos, error)) != DSM_OK) return e;
+    if ((e = dsm__file_bool(f, "tokenizer.ggml.add_space_prefix", t->spm, &t->add_space, error)) != DSM_OK) return e;
+    dsm__tok_choose_template(t, f, log);
+    return DSM_OK;
+}
+/* Everything that a vocabulary needs; one allocation. A file without a vocabulary is fine: n_tokens is 0. */
+DSM__FN dsm_status dsm__tok_open(dsm__tok *t, const dsm__file *f, const dsm_allocator *a, const dsm_log *log, dsm_error *error) {
+    dsm_status e;
+    memset(t, 0, sizeof *t);
+    t->allocator = *a;
+    t->bos = t->eos = t->pad = t->unknown = t->think = t->end_think = t->fim_prefix = t->fim_suffix = t->fim_middle = t->byte_instead = DSM__TOK_NONE;
+    e = dsm__tok_open_parts(t, f, log, error);
+    if (e != DSM_OK) dsm__tok_close(t);
+    return e;
+}
+
+/* ---- text to ids ---- */
+/* The merges of one piece. A symbol is a range of bytes; sym[first byte] is its id. The other bytes of it are marked: the last one holds where it starts,
+   the second one (of three or more) where the next one starts. rank[first byte] is the rank of the merge with the next symbol; above it, a tree of the least of 16. */
+enum { DSM__TOK_LEVELS = 8, DSM__TOK_STACK = 2048 /* words: pieces of up to 960 bytes need no memory */ };
+#define DSM__TOK_INNER 0x80000000u
+#define DSM__TOK_NO_ID 0x7fffffffu
+typedef struct dsm__tok_piece { const dsm__tok *t; const uint8_t *s; uint32_t n, *sym, *level[DSM__TOK_LEVELS], size[DSM__TOK_LEVELS]; int top; } dsm__tok_piece;
+DSM__FN uint64_t dsm__tok_piece_words(uint64_t n) { /* of memory for a piece of n bytes */
+    uint64_t words = n, m = n;
+    do { m = (m + 15) / 16 * 16; words += m; m /= 16; } while (m > 1);
+    return words;
+}
+DSM__FN void dsm__tok_piece_place(dsm__tok_piece *p, uint32_t *words) {
+    uint32_t m = p->n;
+    p->sym = words; words += p->n;
+    for (p->top = 0; ; p->top++) {
+        p->level[p->top] = words; p->size[p->top] = m;
+        if (m <= 16) break;
+        words += (m + 15) / 16 * 16; m = (m + 15) / 16;
+    }
+}
+DSM__FN uint32_t dsm__tok_next_symbol(const dsm__tok_piece *p, uint32_t at) {
+    uint32_t v;
+    if (at + 1 == p->n || !(p->sym[at + 1] & DSM__TOK_INNER)) return at + 1;
+    v = p->sym[at + 1] & ~DSM__TOK_INNER;
+    return v > at ? v : at + 2;
+}
+DSM__FN uint32_t dsm__tok_symbol_before(const dsm__tok_piece *p, uint32_t at) { uint32_t v = p->sym[at - 1]; return v & DSM__TOK_INNER ? v & ~DSM__TOK_INNER : at - 1; } /* at > 0 */
+DSM__FN void dsm__tok_set_symbol(dsm__tok_piece *p, uint32_t at, uint32_t next, uint32_t id) {
+    p->sym[at] = id;
+    if (next - at > 1) { p->sym[at + 1] = next | DSM__TOK_INNER; p->sym[next - 1] = at | DSM__TOK_INNER; }
+}
+DSM__FN uint32_t dsm__tok_pair_rank(const dsm__tok_piece *p, uint32_t at, uint32_t second, uint32_t end) { /* of the symbols [at, second) and [second, end) */
+    const dsm__tok *t = p->t; int32_t id;
+    if (!t->spm) return dsm__tok_rank(t, p->sym[at], p->sym[second]);
+    if (end - at > t->longest) return DSM__TOK_NO_RANK;
+    id = dsm__tok_find(t, (const char *)p->s + at, end - at);
+    return id < 0 ? DSM__TOK_NO_RANK : t->score[id];
+}
+DSM__FN uint32_t dsm__tok_least(const uint32_t *v, uint32_t n) { uint32_t least = v[0]; for (uint32_t i = 1; i < n; i++) if (v[i] < least) least = v[i]; return least; }
+DSM__FN void dsm__tok_set_rank(dsm__tok_piece *p, uint32_t at, uint32_t rank) {
+    p->level[0][at] = rank;
+    for (int k = 0; k < p->top; k++) {
+        uint32_t block = at / 16, n = p->size[k] - block * 16, least = dsm__tok_least(p->level[k] + block * 16, n < 16 ? n : 16);
+        if (p->level[k + 1][block] == least) break;
+        p->level[k + 1][block] = least; at = block;
+    }
+}
+DSM__FN void dsm__tok_merge(dsm__tok_piece *p) { /* until no pair has a rank: the lowest one, leftmost among equals */
+    uint32_t at, second, end;
+    for (at = 0; at < p->n; at = second) { /* ranks of all neighbours */
+        second = dsm__tok_next_symbol(p, at);
+        p->level[0][at] = second < p->n ? dsm__tok_pair_rank(p, at, second, dsm__tok_next_symbol(p, second)) : DSM__TOK_NO_RANK;
+        for (uint32_t i = at + 1; i < second; i++) p->level[0][i] = DSM__TOK_NO_RANK;
+    }
+    for (int k = 0; k < p->top; k++) for (uint32_t i = 0; i < p->size[k + 1]; i++) {
+        uint32_t n = p->size[k] - i * 16;
+        p->level[k + 1][i] = dsm__tok_least(p->level[k] + i * 16, n < 16 ? n : 16);
+    }
+    for (;;) {
+        uint32_t rank = dsm__tok_least(p->level[p->top], p->size[p->top]);
+        if (rank == DSM__TOK_NO_RANK) return;
+        at = 0;
+        for (int k = p->top; k >= 0; k--) for (at *= 16; p->level[k][at] != rank;) at++;
+        second = dsm__tok_next_symbol(p, at); end = dsm__tok_next_symbol(p, second);
+        dsm__tok_set_symbol(p, at, end, p->t->spm ? 0 : p->t->merged[rank]);
+        dsm__tok_set_rank(p, second, DSM__TOK_NO_RANK);
+        dsm__tok_set_rank(p, at, end < p->n ? dsm__tok_pair_rank(p, at, end, dsm__tok_next_symbol(p, end)) : DSM__TOK_NO_RANK);
+        if (at) { uint32_t before = dsm__tok_symbol_before(p, at); dsm__tok_set_rank(p, before, dsm__tok_pair_rank(p, before, at, end)); }
+    }
+}
+
+/* One encoding: where the ids go, and memory for long pieces. */
+typedef struct dsm__tok_run {
+    const dsm__tok *t; int32_t *ids; size_t cap, count; /* count goes on beyond cap */
+    int bos; /* a BOS was written first: no other follows it */
+    void *work; size_t work_bytes; void *taken; size_t taken_bytes; /* the caller's; what was allocated */
+    uint32_t *stack; dsm_status status; dsm_error *error;
+} dsm__tok_run;
+DSM__FN void dsm__tok_push(dsm__tok_run *r, int32_t id) {
+    if (id < 0 || (r->bos && r->count == 1 && id == r->t->bos)) return;
+    if (r->count < r->cap) r->ids[r->count] = id;
+    r->count++;
+}
+DSM__FN void dsm__tok_push_byte(dsm__tok_run *r, uint8_t byte) { int32_t id = r->t->byte_id[byte]; dsm__tok_push(r, id < 0 ? r->t->byte_instead : id); }
+DSM__FN void *dsm__tok_memory(dsm__tok_run *r, uint64_t bytes) { /* valid until the next call; NULL: none, and the status says so */
+    if (bytes <= DSM__TOK_STACK * 4) return r->stack;
+    if (bytes <= r->work_bytes) return r->work;
+    if (bytes <= r->taken_bytes) return r->taken;
+    dsm__mem_free(&r->t->allocator, r->taken, r->taken_bytes);
+    r->taken = bytes > SIZE_MAX / 2 ? NULL : dsm__mem_alloc(&r->t->allocator, (size_t)bytes);
+    r->taken_bytes = r->taken ? (size_t)bytes : 0;
+    if (!r->taken) r->status = dsm__err(r->error, DSM__ERR_NO_MEMORY, dsm__u(bytes), dsm__s("a long word"));
+    return r->taken;
+}
+DSM__FN void dsm__tok_bpe(dsm__tok_run *r, const uint8_t *s, size_t n) { /* one piece */
+    const dsm__tok *t = r->t; dsm__tok_piece p; uint32_t *words;
+    if (n == 1) { dsm__tok_push_byte(r, *s); return; }
+    if (t->whole_first && n <= t->longest) { int32_t id = dsm__tok_find(t, (const char *)s, n); if (id >= 0) { dsm__tok_push(r, id); return; } }
+    if (n >= DSM__TOK_NO_ID) { r->status = dsm__err(r->error, DSM__ERR_TOO_LARGE, dsm__s("a word of 2 GB")); return; }
+    words = (uint32_t *)dsm__tok_memory(r, dsm__tok_piece_words(n) * 4);
+    if (!words) return;
+    p.t = t; p.s = s; p.n = (uint32_t)n;
+    dsm__tok_piece_place(&p, words);
+    for (size_t i = 0; i < n; i++) p.sym[i] = t->byte_id[s[i]] < 0 ? DSM__TOK_NO_ID : (uint32_t)t->byte_id[s[i]];
+    dsm__tok_merge(&p);
+    for (uint32_t at = 0; at < p.n; at = dsm__tok_next_symbol(&p, at))
+        if (p.sym[at] == DSM__TOK_NO_ID) dsm__tok_push_byte(r, s[at]); else dsm__tok_push(r, (int32_t)p.sym[at]);
+}
+DSM__FN void dsm__tok_split(dsm__tok_run *r, const dsm__tok_pass *pass, const uint8_t *s, size_t from, size_t end) { /* as deep as there are passes: at most 7 */
+    size_t gap = from, to;
+    if (from == end || r->status < 0) return;
+    if (pass->kind == DSM__TOK_LAST || end - from == 1) { dsm__tok_bpe(r, s + from, end - from); return; }
+    while (from < end) {
+        if (dsm__tok_match(r->t, pass, s, from, end, &to)) {
+            dsm__tok_split(r, pass + 1, s, gap, from);
+            dsm__tok_split(r, pass + 1, s, from, to);
+            gap = to;
+        }
+        from = to;
+    }
+    dsm__tok_split(r, pass + 1, s, gap, end);
+}
+DSM__FN void dsm__tok_spm(dsm__tok_run *r, const uint8_t *from, size_t n) { /* a whole fragment, with a space before it */
+    const dsm__tok *t = r->t; dsm__tok_piece p; uint32_t *words, at, next; uint8_t *s; uint32_t cp; uint64_t n_words;
+    if (n >= DSM__TOK_NO_ID) { r->status = dsm__err(r->error, DSM__ERR_TOO_LARGE, dsm__s("a text of 2 GB")); return; }
+    p.t = t; p.n = (uint32_t)n + (t->add_space ? 1 : 0);
+    n_words = dsm__tok_piece_words(p.n);
+    words = (uint32_t *)dsm__tok_memory(r, n_words * 4 + p.n);
+    if (!words) return;
+    s = (uint8_t *)(words + n_words); p.s = s;
+    s[0] = ' '; memcpy(s + p.n - n, from, n);
+    dsm__tok_piece_place(&p, words);
+    for (at = 0; at < p.n; at = next) { next = at + (uint32_t)dsm__tok_utf8(s + at, p.n - at, &cp); dsm__tok_set_symbol(&p, at, next, 0); }
+    dsm__tok_merge(&p);
+    for (at = 0; at < p.n; at = next) {
+        int32_t id;
+        next = dsm__tok_next_symbol(&p, at);
+        id = next - at <= t->longest ? dsm__tok_find(t, (const char *)s + at, next - at) : DSM__TOK_NONE;
+        if (id >= 0) dsm__tok_push(r, id); else for (; at < next; at++) dsm__tok_push_byte(r, s[at]);
+    }
+}
+DSM__FN void dsm__tok_fragment(dsm__tok_run *r, const uint8_t *s, size_t n) { /* between added tokens */
+    if (!n || r->status < 0) return;
+    if (r->t->spm) dsm__tok_spm(r, s, n); else dsm__tok_split(r, dsm__tok_passes[r->t->pre], s, 0, n);
+}
+DSM__FN void dsm__tok_text(dsm__tok_run *r, const char *text, size_t n, int flags) {
+    const dsm__tok *t = r->t; const uint8_t *s = (const uint8_t *)text; size_t from = 0, i = 0, z; int32_t id = 0;
+    int mode = flags & DSM_TOKENIZE_SPECIAL ? 4 : flags & DSM__TOK_MESSAGE ? 1 : 2;
+    while (i < n && r->status >= 0)
+        if ((t->first[s[i]] & mode) && (z = dsm__tok_added_at(t, s + i, n - i, mode, &id)) > 0) {
+            dsm__tok_fragment(r, s + from, i - from);
+            dsm__tok_push(r, id); i += z; from = i;
+        } else i++;
+    dsm__tok_fragment(r, s + from, n - from);
+}
+DSM__FN dsm_status dsm__tok_start(dsm__tok_run *r, const dsm__tok *t, uint32_t *stack, int32_t *ids, size_t cap, void *work, size_t work_bytes, dsm_error *error) {
+    memset(r, 0, sizeof *r);
+    r->t = t; r->stack = stack; r->ids = ids; r->cap = cap; r->work = work; r->work_bytes = work ? work_bytes : 0; r->error = error;
+    return t->n_tokens ? DSM_OK : (r->status = dsm__err(error, DSM__ERR_TOK_NONE));
+}
+DSM__FN dsm_status dsm__tok_finish(dsm__tok_run *r, size_t *count) {
+    dsm__mem_free(&r->t->allocator, r->taken, r->taken_bytes);
+    *count = r->count;
+    return r->status < 0 ? r->status : r->count > r->cap ? DSM_MORE : DSM_OK;
+}
+DSM__FN void dsm__tok_begin(dsm__tok_run *r) { if (r->t->bos >= 0 && !r->count) { dsm__tok_push(r, r->t->bos); r->bos = 1; } }
+/* flags: DSM_TOKENIZE_*, DSM__TOK_MESSAGE. MORE: there are *count ids, more than cap. work (aligned to 4; may be NULL) is for pieces of more than 960 bytes and takes
+   about 8.3 times their length (llama: 9.3 times the text); where it is too small the allocator is asked. Thread-safe. */
+DSM__FN dsm_status dsm__tok_encode(const dsm__tok *t, const char *text, size_t n, int flags, int32_t *ids, size_t cap, size_t *count, void *work, size_t work_bytes, dsm_error *error) {
+    uint32_t stack[DSM__TOK_STACK]; dsm__tok_run r;
+    if (dsm__tok_start(&r, t, stack, ids, cap, work, work_bytes, error) == DSM_OK) {
+        if (flags & DSM_TOKENIZE_BOS) dsm__tok_begin(&r);
+        dsm__tok_text(&r, text, n, flags);
+    }
+    return dsm__tok_finish(&r, count);
+}
+
+/* ---- ids to text ---- */
+DSM__FN dsm_token_kind dsm__tok_kind(const dsm__tok *t, int32_t id) { return id < 0 || id >= t->n_tokens ? DSM_TOKEN_UNUSED : (dsm_token_kind)(t->kind[id] & DSM__TOK_KIND); }
+DSM__FN int dsm__tok_is_end(const dsm__tok *t, int32_t id) { return id >= 0 && id < t->n_tokens && (t->kind[id] & DSM__TOK_END) != 0; }
+DSM__FN dsm__str dsm__tok_bytes(const dsm__tok *t, int32_t id, int special) {
+    dsm_token_kind kind = dsm__tok_kind(t, id);
+    if (kind == DSM_TOKEN_UNUSED || ((kind == DSM_TOKEN_CONTROL || kind == DSM_TOKEN_UNKNOWN) && !special)) return dsm__str_n("", 0);
+    return dsm__tok_str(t, (uint32_t)id);
+}
+DSM__FN size_t dsm__tok_decode_one(const dsm__tok *t, int32_t id, int special, char *out, size_t cap) { /* the length needed; as much of it as fits is written */
+    dsm__str s = dsm__tok_bytes(t, id, special); size_t n = s.n < cap ? s.n : cap;
+    if (n) memcpy(out, s.at, n);
+    return s.n;
+}
+/* The bytes of a whole text. llama vocabularies: the space that encoding puts first is taken off; dsm__tok_stream, which goes on in a text, leaves it. */
+DSM__FN size_t dsm__tok_decode(const dsm__tok *t, const int32_t *ids, size_t n, int special, char *out, size_t cap) {
+    size_t size = 0; int first = t->spm && t->add_space;
+    for (size_t i = 0; i < n; i++) {
+        dsm__str s = dsm__tok_bytes(t, ids[i], special);
+        if (first && s.n) { first = 0; if (s.at[0] == ' ') { s.at++; s.n--; } }
+        if (size < cap && s.n) memcpy(out + size, s.at, s.n < cap - size ? s.n : cap - size);
+        size += s.n;
+    }
+    return size;
+}
+DSM__FN int dsm__tok_stream(const dsm__tok *t, dsm_stream *stream, int32_t id, char *out, size_t cap) { /* whole characters; id -1: what is held. -1: cap is too small, nothing changed */
+    dsm__str s = id < 0 ? dsm__str_n("", 0) : dsm__tok_bytes(t, id, 0); size_t held = stream->n_held > 0 && stream->n_held < 4 ? (size_t)stream->n_held : 0, n = held + s.n, keep;
+    if (n > cap || n > INT_MAX) return -1;
+    if (held) memcpy(out, stream->held, held);
+    if (s.n) memcpy(out + held, s.at, s.n);
+    keep = id < 0 ? 0 : dsm__tok_unfinished((const uint8_t *)out, n);
+    if (keep) memcpy(stream->held, out + n - keep, keep);
+    stream->n_held = (int)keep;
+    return (int)(n - keep);
+}
+
+/* ---- conversations ---- */
+/* A page is written twice, first to find the longest run of text between two special tokens. A run is the template's own words and messages together, as the
+   model saw them in training (" Hi" after "User:" is one token), encoded as a message: no special token can come out of it. */
+typedef struct dsm__tok_page { dsm__tok_run *r; char *run; size_t n, longest; int counting; } dsm__tok_page;
+DSM__FN void dsm__tok_page_text(dsm__tok_page *p, const char *at, size_t n) {
+    if (n > SIZE_MAX / 4 - p->n) { p->r->status = dsm__err(p->r->error, DSM__ERR_TOO_LARGE, dsm__s("the conversation")); return; }
+    if (!p->counting && n) memcpy(p->run + p->n, at, n);
+    p->n += n;
+    if (p->n > p->longest) p->longest = p->n;
+}
+DSM__FN void dsm__tok_page_words(dsm__tok_page *p, const char *z) { dsm__tok_page_text(p, z, strlen(z)); }
+DSM__FN void dsm__tok_page_id(dsm__tok_page *p, int32_t id) {
+    if (!p->counting) { dsm__tok_text(p->r, p->run, p->n, DSM__TOK_MESSAGE); dsm__tok_push(p->r, id); }
+    p->n = 0;
+}
+DSM__FN void dsm__tok_page_special(dsm__tok_page *p, const char *text) { /* as words where the vocabulary has no such token */
+    int32_t id = dsm__tok_special(p->r->t, text);
+    if (id >= 0) dsm__tok_page_id(p, id); else dsm__tok_page_words(p, text);
+}
+DSM__FN void dsm__tok_page_end(dsm__tok_page *p, const char *text) { if (dsm__tok_special(p->r->t, text) >= 0 || p->r->t->eos < 0) dsm__tok_page_special(p, text); else dsm__tok_page_id(p, p->r->t->eos); }
+DSM__FN void dsm__tok_page_message(dsm__tok_page *p, const dsm_message *m) { /* an earlier answer without its reasoning, where the model wants that */
+    size_t n = m->size || !m->text ? m->size : strlen(m->text), from = 0;
+    if (m->role == DSM_ASSISTANT && p->r->t->reasons)
+        for (size_t i = n; i >= 8; i--) if (m->text[i - 1] == '>' && !memcmp(m->text + i - 8, "</think>", 8)) { from = i; break; }
+    dsm__tok_page_text(p, m->text + from, n - from);
+}
+DSM__FN int dsm__tok_page_systems(dsm__tok_page *p, const dsm_message *m, size_t n) { /* all of them, a blank line between; how many */
+    int found = 0;
+    for (size_t i = 0; i < n; i++) if (m[i].role == DSM_SYSTEM) { if (found++) dsm__tok_page_words(p, "\n\n"); dsm__tok_page_message(p, m + i); }
+    return found;
+}
+#define DSM__TOK_DEEP(name) "<" DSM__TOK_BAR name DSM__TOK_BAR ">"
+/* The whole conversation; 1: what follows is reasoning. */
+DSM__FN int dsm__tok_page_write(dsm__tok_page *p, const dsm_message *m, size_t n, dsm_think think) {
+    static const char end[] = DSM__TOK_DEEP("end" DSM__TOK_LOW "of" DSM__TOK_LOW "sentence");
+    static const char *const roles[] = { "", "system", "user", "assistant" };
+    const dsm__tok *t = p->r->t; int inside = 0, has_think = t->think >= 0 && t->end_think >= 0;
+    int by_default = t->family == DSM_TEMPLATE_CHATML || t->family == DSM_TEMPLATE_RAW ? t->add_bos : 1; /* these templates print no BOS */
+    if (by_default && !p->counting) dsm__tok_begin(p->r);
+    switch (t->family) {
+    case DSM_TEMPLATE_LLM:
+        for (size_t i = 0; i < n; i++) {
+            if (m[i].role == DSM_USER) dsm__tok_page_words(p, "User: ");
+            if (m[i].role == DSM_ASSISTANT) dsm__tok_page_words(p, "Assistant: ");
+            dsm__tok_page_message(p, m + i);
+            if (m[i].role == DSM_ASSISTANT) dsm__tok_page_end(p, end); else dsm__tok_page_words(p, "\n\n");
+        }
+        dsm__tok_page_words(p, "Assistant:");
+        break;
+    case DSM_TEMPLATE_CODER:
+        if (!dsm__tok_page_systems(p, m, n)) dsm__tok_page_words(p, "You are an AI programming assistant, utilizing the Deepseek Coder model, developed by Deepseek Company, and you only answer "
+            "questions related to computer science. For politically sensitive questions, security and privacy issues, and other non-computer science questions, you will refuse to answer\n");
+        for (size_t i = 0; i < n; i++) {
+            if (m[i].role == DSM_SYSTEM) continue;
+            dsm__tok_page_words(p, m[i].role == DSM_USER ? "### Instruction:\n" : "### Response:\n");
+            dsm__tok_page_message(p, m + i);
+            dsm__tok_page_words(p, "\n");
+            if (m[i].role == DSM_ASSISTANT) { dsm__tok_page_special(p, "<|EOT|>"); dsm__tok_page_words(p, "\n"); }
+        }
+        dsm__tok_page_words(p, "### Response:\n");
+        break;
+    case DSM_TEMPLATE_V3: case DSM_TEMPLATE_R1: case DSM_TEMPLATE_V31:
+        dsm__tok_page_systems(p, m, n);
+        for (size_t i = 0; i < n; i++) {
+            if (m[i].role == DSM_SYSTEM) continue;
+            if (m[i].role == DSM_USER) dsm__tok_page_special(p, DSM__TOK_DEEP("User"));
+            else { dsm__tok_page_special(p, DSM__TOK_DEEP("Assistant")); if (t->family == DSM_TEMPLATE_V31) dsm__tok_page_special(p, "</think>"); }
+            dsm__tok_page_message(p, m + i);
+            if (m[i].role == DSM_ASSISTANT) dsm__tok_page_end(p, end);
+        }
+        dsm__tok_page_special(p, DSM__TOK_DEEP("Assistant"));
+        break;
+    case DSM_TEMPLATE_CHATML: case DSM_TEMPLATE_LLAMA3:
+        for (size_t i = 0; i <= n; i++) {
+            const char *role = roles[i < n ? m[i].role : DSM_ASSISTANT]; int chatml = t->family == DSM_TEMPLATE_CHATML;
+            dsm__tok_page_special(p, chatml ? "<|im_start|>" : "<|start_header_id|>");
+            dsm__tok_page_words(p, role);
+            if (!chatml) dsm__tok_page_special(p, "<|end_header_id|>");
+            dsm__tok_page_words(p, chatml ? "\n" : "\n\n");
+            if (i == n) break;
+            dsm__tok_page_message(p, m + i);
+            dsm__tok_page_special(p, chatml ? "<|im_end|>" : "<|eot_id|>");
+            if (chatml) dsm__tok_page_words(p, "\n");
+        }
+        break;
+    case DSM_TEMPLATE_RAW: default:
+        for (size_t i = 0; i < n; i++) dsm__tok_page_message(p, m + i);
+    }
+    if (t->family == DSM_TEMPLATE_V31) {
+        inside = think == DSM_THINK_ON;
+        dsm__tok_page_special(p, inside ? "<think>" : "</think>");
+    } else if (t->family == DSM_TEMPLATE_R1 || (has_think && think != DSM_THINK_FREE && (t->reasons || think == DSM_THINK_ON))) {
+        inside = think != DSM_THINK_OFF;
+        dsm__tok_page_special(p, "<think>");
+        dsm__tok_page_words(p, inside ? "\n" : "\n\n");
+        if (!inside) { dsm__tok_page_special(p, "</think>"); dsm__tok_page_words(p, "\n\n"); }
+    }
+    dsm__tok_page_id(p, DSM__TOK_NONE); /* the last run */
+    return inside;
+}
+DSM__FN dsm_status dsm__tok_page_open(dsm__tok_page *p, void **text, size_t *bytes) { /* after counting: memory for the longest run, out of the caller's or the allocator's */
+    dsm__tok_run *r = p->r;
+    *text = NULL; *bytes = 0;
+    if (r->status < 0) return r->status;
+    if (p->longest <= r->work_bytes / 8) { /* a run of one word of that length still has room for its merges: mostly, and else the allocator is asked */
+        size_t used = (size_t)dsm__round_up(p->longest, 64);
+        p->run = (char *)r->work;
+        if (used < r->work_bytes) { r->work = (uint8_t *)r->work + used; r->work_bytes -= used; } else r->work_bytes = 0;
+    } else {
+        *text = dsm__mem_alloc(&r->t->allocator, p->longest); *bytes = p->longest; p->run = (char *)*text;
+        if (!*text) return r->status = dsm__err(r->error, DSM__ERR_NO_MEMORY, dsm__u(p->longest), dsm__s("the text of a conversation"));
+    }
+    p->counting = 0; p->n = 0;
+    return DSM_OK;
+}
+/* Ids of a conversation up to where the assistant speaks. *inside (may be NULL): 1: what it says first is reasoning. Otherwise like dsm__tok_encode; work takes
+   the longest text between two special tokens too. */
+DSM__FN dsm_status dsm__tok_chat(const dsm__tok *t, const dsm_message *messages, size_t n, dsm_think think, int32_t *ids, size_t cap, size_t *count, int *inside,
+                                 void *work, size_t work_bytes, dsm_error *error) {
+    uint32_t stack[DSM__TOK_STACK]; dsm__tok_run r; dsm__tok_page p; void *text = NULL; size_t bytes = 0; int in = 0;
+    memset(&p, 0, sizeof p); p.r = &r; p.counting = 1;
+    if (dsm__tok_start(&r, t, stack, ids, cap, work, work_bytes, error) == DSM_OK) {
+        for (size_t i = 0; i < n; i++) {
+            if (messages[i].role != DSM_SYSTEM && messages[i].role != DSM_USER && messages[i].role != DSM_ASSISTANT)
+                r.status = dsm__err(error, DSM__ERR_TOK_ROLE, dsm__u(i), dsm__i((int64_t)messages[i].role));
+            else if (!messages[i].text && messages[i].size) r.status = dsm__err(error, DSM__ERR_TOK_TEXT, dsm__u(i), dsm__u(messages[i].size));
+        }
+        if (r.status == DSM_OK) {
+            dsm__tok_page_write(&p, messages, n, think);
+            if (dsm__tok_page_open(&p, &text, &bytes) == DSM_OK) in = dsm__tok_page_write(&p, messages, n, think);
+        }
+        dsm__mem_free(&t->allocator, text, bytes);
+    }
+    if (inside) *inside = in;
+    return dsm__tok_finish(&r, count);
+}
+#undef DSM__TOK_DEEP
+/* Fill in the middle: what stands between prefix and suffix comes next. */
+DSM__FN dsm_status dsm__tok_fim(const dsm__tok *t, const char *prefix, size_t n_prefix, const char *suffix, size_t n_suffix, int32_t *ids, size_t cap, size_t *count,
+                                void *work, size_t work_bytes, dsm_error *error) {
+    uint32_t stack[DSM__TOK_STACK]; dsm__tok_run r;
+    if (dsm__tok_start(&r, t, stack, ids, cap, work, work_bytes, error) == DSM_OK) {
+        if (t->fim_prefix < 0 || t->fim_suffix < 0 || t->fim_middle < 0) r.status = dsm__err(error, DSM__ERR_TOK_FIM);
+        else {
+            if (t->add_bos || t->pre == DSM__TOK_PRE_CODER || t->pre == DSM__TOK_PRE_LLM || t->pre == DSM__TOK_PRE_V3) dsm__tok_begin(&r);
+            dsm__tok_push(&r, t->fim_prefix); dsm__tok_text(&r, prefix, n_prefix, DSM__TOK_MESSAGE);
+            dsm__tok_push(&r, t->fim_suffix); dsm__tok_text(&r, suffix, n_suffix, DSM__TOK_MESSAGE);
+            dsm__tok_push(&r, t->fim_middle);
+        }
+    }
+    return dsm__tok_finish(&r, count);
+}
 
 // >>arch
 /* Hyper-parameters and tensors of the models that run: llama, qwen2, qwen3, deepseek, deepseek2. The only room that knows model names. Every shape is
@@ -2377,16 +4585,451 @@ typedef struct dsm__arch {
     dsm_error refused; /* header_only: why it would not run; status 0: it would */
     int n_layers, n_mtp, width, n_heads, n_kv_heads, head_k, head_v, n_rot, neox, n_vocab /* rows of the output */, context;
     int mla, latent, q_rank, nope; float eps, attn_scale;
-    int n_experts, n_used, n_shared, expert_width, n_dense, ffn_width, sigmoid, normalize, n_groups, n_groups_used, group_top2; float expert_scale;
+    int n_experts, n_used, n_shared, expert_width, n_dense, ffn_width, sigmoid, normalize, n_groups /* 0: none */, n_groups_used, group_top2; float expert_scale;
     double *rope_theta /* [n_rot/2]: angle per position of each pair; scaling and rope_freqs are in it */; float rope_amplitude; /* of cos and sin */
     dsm__mat embed, output; const float *output_norm; dsm__layer *layers; /* n_layers + n_mtp; output may be embed */
-    uint64_t parameters, active, fingerprint; /* fingerprint 0: header_only */
+    uint64_t parameters, active; /* of the trunk */
+    uint64_t fingerprint; /* the same for every source and sharding of a model; 0: header_only */
     uint64_t bytes; /* allocated; header_only: as an ordinary open would */
-    uint8_t *vectors; uint64_t vectors_size, vectors_used; dsm_allocator allocator;
+    uint8_t *block; size_t block_size; dsm_allocator allocator;
 } dsm__arch;
+enum { DSM__ARCH_LAYERS = 512, DSM__ARCH_WIDTH = 1 << 20, DSM__ARCH_EXPERTS = 1 << 16, DSM__ARCH_CONTEXT = 1 << 24 }; /* the most */
+
+/* Whoever reads a model holds this; after an error nothing more happens, so that only the end has to ask. */
+typedef struct dsm__arch_reader {
+    dsm__arch *m; const dsm__file *f; const dsm_log *log; dsm_error *error; dsm_status status;
+    char key[96], name[96]; int layer, n_blocks;
+    dsm__arena vectors; uint8_t *used; /* [n_tensors] */
+} dsm__arch_reader;
+static const float dsm__arch_nowhere[1] = { 0 }; /* a vector of a header_only model: present, not to be read */
+
+/* --- keys --- */
+DSM__FN const char *dsm__arch_key(dsm__arch_reader *r, const char *name) { /* with the architecture before it */
+    size_t n = r->m->architecture.n;
+    memcpy(r->key, r->m->architecture.at, n); r->key[n] = '.'; strcpy(r->key + n + 1, name); return r->key;
+}
+DSM__FN int dsm__arch_has(dsm__arch_reader *r, const char *name) { return dsm__file_key(r->f, dsm__arch_key(r, name)) != NULL; }
+DSM__FN uint64_t dsm__arch_uint(dsm__arch_reader *r, const char *name, uint64_t fallback, uint64_t least, uint64_t most) {
+    uint64_t v = least; const dsm__key_ref *k;
+    if (r->status) return least;
+    k = dsm__file_key(r->f, dsm__arch_key(r, name));
+    r->status = dsm__file_u64(r->f, r->key, fallback, &v, r->error);
+    if (!r->status && k && k->type == DSM__GGUF_ARRAY && k->count < (uint64_t)r->n_blocks) r->status = dsm__err(r->error, DSM__ERR_KEY_LAYERS, dsm__s(r->key), dsm__u(k->count), dsm__i(r->n_blocks));
+    if (!r->status && (k || fallback > most) && (v < least || v > most)) r->status = dsm__err(r->error, DSM__ERR_KEY_RANGE, dsm__s(r->key), dsm__u(v), dsm__u(least), dsm__u(most));
+    return r->status ? least : v;
+}
+DSM__FN int dsm__arch_int(dsm__arch_reader *r, const char *name, uint64_t fallback, int least, int most) { return (int)dsm__arch_uint(r, name, fallback, (uint64_t)least, (uint64_t)most); }
+DSM__FN double dsm__arch_float(dsm__arch_reader *r, const char *name, double fallback) {
+    double v = 1;
+    if (r->status) return 1;
+    r->status = dsm__file_f64(r->f, dsm__arch_key(r, name), fallback, &v, r->error);
+    if (!r->status && !(v > -3e38 && v < 3e38)) r->status = dsm__err(r->error, DSM__ERR_KEY_FINITE, dsm__s(r->key), dsm__s(""));
+    return r->status ? 1 : v;
+}
+DSM__FN double dsm__arch_above(dsm__arch_reader *r, const char *name, double fallback, double limit, const char *limit_name) { /* finite, above a limit */
+    double v = dsm__arch_float(r, name, fallback);
+    if (!r->status && !(v > limit)) r->status = dsm__err(r->error, DSM__ERR_KEY_FINITE, dsm__s(r->key), dsm__s(limit_name));
+    return r->status ? 2 : v;
+}
+/* Keys that change the mathematics, with the value that changes nothing (0 never does): better no answer than a wrong one. */
+DSM__FN void dsm__arch_refuse(dsm__arch_reader *r) {
+    static const struct { const char *key; double neutral; } list[] = {
+        { "logit_scale", 1 }, { "attention.scale", 0 }, { "attention.temperature_scale", 0 }, { "attention.temperature_length", 0 }, { "final_logit_softcapping", 0 },
+        { "attn_logit_softcapping", 0 }, { "router_logit_softcapping", 0 }, { "residual_scale", 1 }, { "embedding_scale", 1 }, { "swiglu_clamp_exp", 0 }, { "swiglu_clamp_shexp", 0 },
+        { "attention.max_alibi_bias", 0 }, { "attention.clamp_kqv", 0 }, { "use_parallel_residual", 0 }, { "attention.layer_norm_epsilon", 0 }, { "attention.indexer.head_count", 0 },
+        { "moe_every_n_layers", 1 }, { "interleave_moe_layer_step", 1 }, { "expert_group_scale", 1 }, { "rope.dimension_sections", 0 }, { "rope.freq_base_swa", 0 }, { "pooling_type", 0 } };
+    for (size_t i = 0; i < DSM__COUNT(list) && !r->status; i++) {
+        const dsm__key_ref *k = dsm__file_key(r->f, dsm__arch_key(r, list[i].key));
+        if (!k || !dsm__file_width(k->type == DSM__GGUF_ARRAY ? k->element : k->type)) continue;
+        for (uint64_t j = 0; j < k->count && !r->status; j++) {
+            double v = dsm__file_element(k, j).d;
+            if (!(v >= 0 && v <= 0) && !(v >= list[i].neutral && v <= list[i].neutral)) r->status = dsm__err(r->error, DSM__ERR_ARCH_KEY, dsm__s(r->key)); }
+    }
+    if (!r->status) { /* a window that the context never leaves is none */
+        uint64_t window = dsm__arch_uint(r, "attention.sliding_window", 0, 0, UINT64_MAX - 1), context = dsm__arch_uint(r, "context_length", 0, 0, UINT64_MAX - 1);
+        if (!r->status && window && window < context) r->status = dsm__err(r->error, DSM__ERR_ARCH_KEY, dsm__s(dsm__arch_key(r, "attention.sliding_window"))); }
+    if (!r->status && dsm__file_key(r->f, dsm__arch_key(r, "attention.causal"))) {
+        int causal = 1;
+        r->status = dsm__file_bool(r->f, r->key, 1, &causal, r->error);
+        if (!r->status && !causal) r->status = dsm__err(r->error, DSM__ERR_ARCH_KEY, dsm__s(r->key)); }
+}
+DSM__FN void dsm__arch_experts(dsm__arch_reader *r) {
+    dsm__arch *m = r->m; int gating, has_groups, E;
+    if (m->family != DSM__ARCH_DEEPSEEK && m->family != DSM__ARCH_DEEPSEEK2) {
+        if (dsm__arch_int(r, "expert_count", 0, 0, INT_MAX) && !r->status) r->status = dsm__err(r->error, DSM__ERR_ARCH_EXPERTS, dsm__s(r->key));
+        m->n_dense = m->n_layers + m->n_mtp; return; }
+    m->n_experts = E = dsm__arch_int(r, "expert_count", DSM__REQUIRED, 1, DSM__ARCH_EXPERTS);
+    m->n_used = dsm__arch_int(r, "expert_used_count", DSM__REQUIRED, 1, E);
+    m->expert_width = dsm__arch_int(r, "expert_feed_forward_length", DSM__REQUIRED, 1, DSM__ARCH_WIDTH);
+    m->n_dense = dsm__arch_int(r, "leading_dense_block_count", 0, 0, m->n_layers + m->n_mtp);
+    m->n_shared = -1; /* as many as the tensors say */
+    if (dsm__arch_has(r, "expert_shared_count")) m->n_shared = dsm__arch_int(r, "expert_shared_count", 0, 0, 1024);
+    m->expert_scale = (float)dsm__arch_float(r, "expert_weights_scale", 0);
+    if (!(m->expert_scale < 0 || m->expert_scale > 0)) m->expert_scale = 1;
+    if (!r->status) r->status = dsm__file_bool(r->f, dsm__arch_key(r, "expert_weights_norm"), 0, &m->normalize, r->error);
+    gating = dsm__arch_int(r, "expert_gating_func", 0, 0, 255);
+    if (!r->status && gating > 2) r->status = dsm__err(r->error, gating > 4 ? DSM__ERR_KEY_RANGE : DSM__ERR_KEY_GATING, dsm__s(r->key), dsm__i(gating), dsm__i(0), dsm__i(4));
+    m->sigmoid = gating == 2;
+    has_groups = dsm__arch_has(r, "expert_group_count");
+    if (has_groups) m->n_groups = dsm__arch_int(r, "expert_group_count", 0, 0, DSM__ARCH_EXPERTS);
+    else if ((E == 256 && m->sigmoid) || E == 160) { m->n_groups = 8; m->n_groups_used = E == 256 ? 4 : 3; } /* V3 and V2 files from before the key existed */
+    if (m->n_groups <= 1) m->n_groups = m->n_groups_used = 0;
+    else {
+        if (has_groups) m->n_groups_used = dsm__arch_int(r, "expert_group_used_count", DSM__REQUIRED, 1, m->n_groups);
+        if (!r->status && (E % m->n_groups || E / m->n_groups < 2 || E / m->n_groups * m->n_groups_used < m->n_used))
+            r->status = dsm__err(r->error, DSM__ERR_GROUPS, dsm__i(E), dsm__i(m->n_groups), dsm__i(m->n_groups_used), dsm__i(m->n_used)); }
+}
+DSM__FN void dsm__arch_heads(dsm__arch_reader *r) {
+    dsm__arch *m = r->m; uint64_t by_head; int key = 0;
+    m->n_heads = dsm__arch_int(r, "attention.head_count", DSM__REQUIRED, 1, 1 << 14);
+    if (m->mla) {
+        m->latent = dsm__arch_int(r, "attention.kv_lora_rank", DSM__REQUIRED, 1, 1 << 16);
+        m->q_rank = dsm__arch_int(r, "attention.q_lora_rank", 0, 0, 1 << 16);
+        m->n_rot = dsm__arch_int(r, "rope.dimension_count", DSM__REQUIRED, 1, 1 << 16);
+        m->head_k = dsm__arch_has(r, "attention.key_length_mla") ? dsm__arch_int(r, "attention.key_length_mla", 0, 1, 1 << 16) : dsm__arch_int(r, "attention.key_length", DSM__REQUIRED, 1, 1 << 16);
+        m->head_v = dsm__arch_has(r, "attention.value_length_mla") ? dsm__arch_int(r, "attention.value_length_mla", 0, 1, 1 << 16) : dsm__arch_int(r, "attention.value_length", DSM__REQUIRED, 1, 1 << 16);
+        if (!r->status && m->head_k <= m->n_rot) r->status = dsm__err(r->error, DSM__ERR_MLA_ROPE, dsm__i(m->head_k), dsm__i(m->n_rot));
+        m->nope = m->head_k - m->n_rot; m->n_kv_heads = 1;
+    } else {
+        m->n_kv_heads = dsm__arch_int(r, "attention.head_count_kv", (uint64_t)m->n_heads, 1, m->n_heads);
+        if (!r->status && m->n_heads % m->n_kv_heads) r->status = dsm__err(r->error, DSM__ERR_HEADS_DIVIDE, dsm__s(r->key), dsm__i(m->n_kv_heads), dsm__s("attention.head_count"), dsm__i(m->n_heads));
+        by_head = (uint64_t)(m->width / m->n_heads);
+        for (int i = 0; i < 2; i++) if (!dsm__arch_has(r, i ? "attention.value_length" : "attention.key_length") && m->width % m->n_heads && !r->status) {
+            dsm__arch_key(r, "attention.head_count");
+            r->status = dsm__err(r->error, DSM__ERR_HEADS_DIVIDE, dsm__s(r->key), dsm__i(m->n_heads), dsm__s("embedding_length"), dsm__i(m->width)); }
+        m->head_k = dsm__arch_int(r, "attention.key_length", by_head, 1, 1 << 16);
+        m->head_v = dsm__arch_int(r, "attention.value_length", by_head, 1, 1 << 16);
+        key = dsm__arch_int(r, "rope.dimension_count", 0, 0, 1 << 16);
+        m->n_rot = key ? key : m->head_k;
+    }
+    dsm__arch_key(r, "rope.dimension_count");
+    if (!r->status && (m->n_rot > m->head_k || m->n_rot % 2)) r->status = dsm__err(r->error, DSM__ERR_KEY_RANGE, dsm__s(r->key), dsm__i(m->n_rot), dsm__s("even numbers up"), dsm__i(m->head_k));
+}
+DSM__FN void dsm__arch_numbers(dsm__arch_reader *r) {
+    dsm__arch *m = r->m; double eps;
+    r->n_blocks = dsm__arch_int(r, "block_count", DSM__REQUIRED, 1, DSM__ARCH_LAYERS);
+    m->n_mtp = dsm__arch_int(r, "nextn_predict_layers", 0, 0, r->n_blocks - 1);
+    m->n_layers = r->n_blocks - m->n_mtp;
+    if (m->n_mtp && m->family != DSM__ARCH_DEEPSEEK2 && !r->status) r->status = dsm__err(r->error, DSM__ERR_ARCH_KEY, dsm__s(dsm__arch_key(r, "nextn_predict_layers")));
+    m->width = dsm__arch_int(r, "embedding_length", DSM__REQUIRED, 1, DSM__ARCH_WIDTH);
+    { uint64_t context = dsm__arch_uint(r, "context_length", DSM__REQUIRED, 1, UINT64_MAX - 1); m->context = context > DSM__ARCH_CONTEXT ? (int)DSM__ARCH_CONTEXT : (int)context; }
+    m->ffn_width = dsm__arch_int(r, "feed_forward_length", DSM__REQUIRED, 1, DSM__ARCH_WIDTH);
+    eps = dsm__arch_float(r, "attention.layer_norm_rms_epsilon", DSM__REQUIRED_F64); m->eps = (float)eps;
+    if (!r->status && !(m->eps >= 0)) r->status = dsm__err(r->error, DSM__ERR_KEY_FINITE, dsm__s(r->key), dsm__s(", not negative"));
+    dsm__arch_heads(r);
+    dsm__arch_experts(r);
+    dsm__arch_refuse(r);
+}
+
+/* --- rotary embedding --- */
+/* The dimension that turns so many times within the original context. */
+DSM__FN double dsm__arch_turns(int n_rot, double context, double turns, double base) { return n_rot * dsm__num_log64(context / (turns * 6.283185307179586476925)) / (2 * dsm__num_log64(base)); }
+DSM__FN void dsm__arch_rope(dsm__arch_reader *r, const float *freqs /* [n_rot/2] or NULL */) {
+    dsm__arch *m = r->m; dsm__str kind; int yarn, none, half = m->n_rot / 2; double base, factor, ext, log_factor, log_mul, amplitude, scale, low = 0, high = 0;
+    if (r->status) return;
+    if (0 != (r->status = dsm__file_str(r->f, dsm__arch_key(r, "rope.scaling.type"), "linear", &kind, r->error))) return;
+    yarn = dsm__str_is(kind, "yarn"); none = dsm__str_is(kind, "none");
+    if (!yarn && !none && !dsm__str_is(kind, "linear")) { r->status = dsm__err(r->error, DSM__ERR_ROPE_TYPE, dsm__s(r->key), dsm__t(kind)); return; }
+    factor = dsm__arch_above(r, "rope.scaling.factor", 0, -1e-30, ", not negative");
+    if (!(factor > 0)) factor = dsm__arch_above(r, "rope.scale_linear", 0, -1e-30, ", not negative");
+    if (!(factor > 0) || none) factor = 1;
+    base = dsm__arch_above(r, "rope.freq_base", 10000, 1, " above 1");
+    ext = dsm__arch_float(r, "rope.scaling.yarn_ext_factor", 1);
+    if (!yarn) ext = 0;
+    log_factor = factor > 1 ? dsm__num_log64(factor) : 0;
+    log_mul = dsm__arch_float(r, "rope.scaling.yarn_log_multiplier", 0) / .1;
+    amplitude = dsm__arch_float(r, "rope.scaling.attn_factor", 1) * dsm__arch_float(r, "rope.scaling.yarn_attn_factor", 1);
+    if (ext < 0 || ext > 0) {
+        uint64_t original = dsm__arch_uint(r, "rope.scaling.original_context_length", 0, 0, UINT64_MAX - 1);
+        double fast = dsm__arch_above(r, "rope.scaling.yarn_beta_fast", 32, 0, " above 0"), slow = dsm__arch_above(r, "rope.scaling.yarn_beta_slow", 1, 0, " above 0");
+        if (!original) original = dsm__arch_uint(r, "context_length", DSM__REQUIRED, 1, UINT64_MAX - 1);
+        if (r->status) return;
+        low = floor(dsm__arch_turns(m->n_rot, (double)original, fast, base)); high = ceil(dsm__arch_turns(m->n_rot, (double)original, slow, base));
+        if (!(low > 0)) low = 0;
+        if (!(high < m->n_rot - 1)) high = m->n_rot - 1;
+        high = high - low > .001 ? high - low : .001;
+        if (!(log_mul < 0 || log_mul > 0)) amplitude *= 1 + .1 * log_factor;
+    }
+    scale = 1 / sqrt((double)m->head_k);
+    if (m->mla) { /* DeepSeek scales the scores instead of cos and sin */
+        double whole = (ext < 0 || ext > 0 ? amplitude : amplitude * (1 + .1 * log_factor)) * (1 + .1 * log_mul * log_factor);
+        scale *= whole * whole; }
+    m->rope_amplitude = (float)amplitude; m->attn_scale = (float)scale;
+    if (!r->status && (!dsm__num_finite(m->rope_amplitude) || !dsm__num_finite(m->attn_scale))) r->status = dsm__err(r->error, DSM__ERR_KEY_FINITE, dsm__s(dsm__arch_key(r, "rope.scaling.attn_factor")), dsm__s(" of a sensible size"));
+    for (int i = 0; i < half && !r->status; i++) {
+        double theta = dsm__num_pow64(base, -2.0 * i / m->n_rot), slow, keep = (i - low) / high;
+        if (freqs) theta /= (double)freqs[i];
+        slow = theta / factor; keep = ext < 0 || ext > 0 ? (1 - (keep < 0 ? 0 : keep > 1 ? 1 : keep)) * ext : 0;
+        theta = keep < 0 || keep > 0 ? slow * (1 - keep) + theta * keep : slow;
+        if (!(theta > -64 && theta < 64)) r->status = dsm__err(r->error, DSM__ERR_ROPE_TABLE, dsm__t(m->architecture), dsm__i(i));
+        if (m->rope_theta) m->rope_theta[i] = theta;
+    }
+}
+
+/* --- tensors --- */
+DSM__FN char *dsm__arch_digits(char *to, uint64_t v) { char d[20]; int n = 0; do d[n++] = (char)('0' + v % 10); while (v /= 10); while (n) *to++ = d[--n]; *to = 0; return to; }
+DSM__FN const char *dsm__arch_name(dsm__arch_reader *r, const char *name) { /* "attn_q.weight" -> "blk.3.attn_q.weight" inside a layer */
+    char *p = r->name;
+    if (r->layer >= 0) { memcpy(p, "blk.", 4); p = dsm__arch_digits(p + 4, (uint64_t)r->layer); *p++ = '.'; }
+    strcpy(p, name); return r->name;
+}
+DSM__FN int dsm__arch_present(dsm__arch_reader *r, const char *name) { return dsm__file_tensor(r->f, dsm__arch_name(r, name)) != NULL; }
+DSM__FN void dsm__arch_shape_text(char *to, const uint64_t *ne, int n) { /* to: 96 bytes */
+    for (int i = 0; i < n; i++) { if (i) { *to++ = ','; *to++ = ' '; } to = dsm__arch_digits(to, ne[i]); }
+}
+/* The tensor of that name, if its shape is right: ne0 x ne1 x ne2. flat: stored as ne0 x (ne1 * ne2) will do as well. */
+DSM__FN const dsm__tensor_ref *dsm__arch_tensor(dsm__arch_reader *r, const char *name, int required, uint64_t ne0, uint64_t ne1, uint64_t ne2, int flat) {
+    const dsm__tensor_ref *t; uint64_t want[4]; int n_want = ne2 != 1 ? 3 : ne1 != 1 ? 2 : 1;
+    if (r->status) return NULL;
+    t = dsm__file_tensor(r->f, dsm__arch_name(r, name)); want[0] = ne0; want[1] = ne1; want[2] = ne2; want[3] = 1;
+    if (!t) { if (required) r->status = dsm__err(r->error, DSM__ERR_TENSOR_MISSING, dsm__s(r->name)); return NULL; }
+    r->used[t - r->f->tensors] = 1;
+    if (memcmp(t->ne, want, sizeof want) && !(flat && t->ne[0] == ne0 && t->ne[1] == ne1 * ne2 && t->ne[2] == 1 && t->ne[3] == 1)) {
+        char is[96], should[96];
+        dsm__arch_shape_text(is, t->ne, t->n_dims); dsm__arch_shape_text(should, want, n_want);
+        r->status = dsm__err(r->error, DSM__ERR_TENSOR_SHAPE, dsm__s(r->name), dsm__s(is), dsm__s(should)); return NULL; }
+    if (t->fmt < 0) { /* only header_only lets them come this far */
+        const char *type = dsm__fmt_ggml_name(t->ggml);
+        r->status = dsm__err(r->error, DSM__ERR_TENSOR_TYPE, dsm__t(r->m->architecture), dsm__t(t->name), dsm__u(t->ggml), dsm__s(*type == '?' ? "unknown" : type)); return NULL; }
+    if (t->n_rows > INT_MAX || t->ne[0] > INT_MAX) { r->status = dsm__err(r->error, DSM__ERR_TOO_LARGE, dsm__s(r->name)); return NULL; }
+    if (r->layer < r->m->n_layers) {
+        uint64_t n = t->n_rows * t->ne[0]; const dsm__arch *m = r->m;
+        r->m->parameters += n; r->m->active += m->n_experts && ne2 == (uint64_t)m->n_experts && dsm__str_has(t->name, "_exps.") ? n / (uint64_t)m->n_experts * (uint64_t)m->n_used : n; }
+    return t;
+}
+DSM__FN dsm__mat dsm__arch_mat(dsm__arch_reader *r, const char *name, int required, uint64_t cols, uint64_t rows, uint64_t count, int flat) { /* count matrices of rows x cols */
+    const dsm__tensor_ref *t = dsm__arch_tensor(r, name, required, cols, rows, count, flat); dsm__mat a;
+    memset(&a, 0, sizeof a);
+    if (t) { a.data = t->data; a.stride = t->stride; a.fmt = t->fmt; a.n_rows = (int)t->n_rows; a.n_cols = (int)t->ne[0]; a.present = 1; }
+    return a;
+}
+DSM__FN const float *dsm__arch_vector(dsm__arch_reader *r, const char *name, int required, uint64_t n) { /* as aligned F32 */
+    const dsm__tensor_ref *t = dsm__arch_tensor(r, name, required, n, 1, 1, 0); float *to; unsigned off;
+    if (!t) return NULL;
+    if (t->fmt != DSM__FMT_F32 && t->fmt != DSM__FMT_F16 && t->fmt != DSM__FMT_BF16) { r->status = dsm__err(r->error, DSM__ERR_TENSOR_FLOAT, dsm__s(r->name), dsm__s(dsm__fmt_ggml_name(t->ggml))); return NULL; }
+    off = (unsigned)((t->data ? (uint64_t)(uintptr_t)t->data : t->offset) & 3u);
+    if (t->fmt == DSM__FMT_F32 && !off) return t->data ? (const float *)(const void *)t->data : dsm__arch_nowhere;
+    to = (float *)dsm__mem_take(&r->vectors, n, sizeof *to);
+    if (!t->data || !to) return dsm__arch_nowhere;
+    for (uint64_t i = 0; i < n; i++) to[i] = t->fmt == DSM__FMT_F32 ? dsm__num_bits(dsm__load32(t->data + 4 * i)) : t->fmt == DSM__FMT_F16 ? dsm__num_half(dsm__load16(t->data + 2 * i)) : dsm__num_bf16(dsm__load16(t->data + 2 * i));
+    return to;
+}
+DSM__FN void dsm__arch_bind_mla(dsm__arch_reader *r, dsm__layer *y) {
+    const dsm__arch *m = r->m; uint64_t D = (uint64_t)m->width, H = (uint64_t)m->n_heads, P = (uint64_t)m->nope, R = (uint64_t)m->n_rot, V = (uint64_t)m->head_v, latent = (uint64_t)m->latent, Q = (uint64_t)m->q_rank;
+    int k_b, v_b, kv_b;
+    if (dsm__arch_present(r, "attn_q.weight")) y->q = dsm__arch_mat(r, "attn_q.weight", 1, D, H * (P + R), 1, 0);
+    else {
+        if (!r->status && !Q) r->status = dsm__err(r->error, dsm__arch_present(r, "attn_q_a.weight") ? DSM__ERR_KEY_MISSING : DSM__ERR_TENSOR_MISSING, dsm__s(dsm__arch_present(r, "attn_q_a.weight") ? dsm__arch_key(r, "attention.q_lora_rank") : dsm__arch_name(r, "attn_q.weight")));
+        y->q_a = dsm__arch_mat(r, "attn_q_a.weight", 1, D, Q, 1, 0);
+        y->q_a_norm = dsm__arch_vector(r, "attn_q_a_norm.weight", 1, Q);
+        y->q_b = dsm__arch_mat(r, "attn_q_b.weight", 1, Q, H * (P + R), 1, 0); }
+    y->kv_a = dsm__arch_mat(r, "attn_kv_a_mqa.weight", 1, D, latent + R, 1, 0);
+    y->kv_a_norm = dsm__arch_vector(r, "attn_kv_a_norm.weight", 1, latent);
+    k_b = dsm__arch_present(r, "attn_k_b.weight"); v_b = dsm__arch_present(r, "attn_v_b.weight"); kv_b = dsm__arch_present(r, "attn_kv_b.weight");
+    if (!r->status && k_b != v_b && !kv_b) r->status = dsm__err(r->error, DSM__ERR_TENSOR_PAIR, dsm__s(k_b ? "attn_k_b.weight" : "attn_v_b.weight"), dsm__s(dsm__arch_name(r, k_b ? "attn_v_b.weight" : "attn_k_b.weight")));
+    if (!r->status && k_b != v_b) r->status = dsm__err(r->error, DSM__ERR_TENSOR_MISSING, dsm__s(dsm__arch_name(r, k_b ? "attn_v_b.weight" : "attn_k_b.weight")));
+    y->split = k_b && v_b;
+    if (y->split) {
+        y->k_b = dsm__arch_mat(r, "attn_k_b.weight", 1, P, latent, H, 1); y->v_b = dsm__arch_mat(r, "attn_v_b.weight", 1, latent, V, H, 1);
+        y->k_b_head_stride = y->k_b.stride * (size_t)latent; y->v_b_head_stride = y->v_b.stride * (size_t)V;
+        if (kv_b && !r->status) { /* the same weights once more, not used */
+            uint64_t all = r->m->parameters, active = r->m->active;
+            dsm__arch_mat(r, "attn_kv_b.weight", 1, latent, H * (P + V), 1, 0); r->m->parameters = all; r->m->active = active; }
+    } else {
+        y->kv_b = dsm__arch_mat(r, "attn_kv_b.weight", 1, latent, H * (P + V), 1, 0);
+        y->v_b = y->kv_b; y->v_b.n_rows = (int)(H * V); y->kv_b_head_stride = y->v_b_head_stride = y->kv_b.stride * (size_t)(P + V);
+        if (y->v_b.data) y->v_b.data += y->kv_b.stride * (size_t)P; }
+    y->o = dsm__arch_mat(r, "attn_output.weight", 1, H * V, D, 1, 0);
+}
+DSM__FN void dsm__arch_bind_heads(dsm__arch_reader *r, dsm__layer *y) {
+    const dsm__arch *m = r->m; uint64_t D = (uint64_t)m->width, H = (uint64_t)m->n_heads, K = (uint64_t)m->n_kv_heads, d_k = (uint64_t)m->head_k, d_v = (uint64_t)m->head_v; int bias = m->family == DSM__ARCH_QWEN2;
+    y->q = dsm__arch_mat(r, "attn_q.weight", 1, D, H * d_k, 1, 0); y->q_bias = dsm__arch_vector(r, "attn_q.bias", bias, H * d_k);
+    y->k = dsm__arch_mat(r, "attn_k.weight", 1, D, K * d_k, 1, 0); y->k_bias = dsm__arch_vector(r, "attn_k.bias", bias, K * d_k);
+    y->v = dsm__arch_mat(r, "attn_v.weight", 1, D, K * d_v, 1, 0); y->v_bias = dsm__arch_vector(r, "attn_v.bias", bias, K * d_v);
+    y->o = dsm__arch_mat(r, "attn_output.weight", 1, H * d_v, D, 1, 0);
+    if (m->family == DSM__ARCH_QWEN3) { y->q_norm = dsm__arch_vector(r, "attn_q_norm.weight", 1, d_k); y->k_norm = dsm__arch_vector(r, "attn_k_norm.weight", 1, d_k); }
+}
+DSM__FN void dsm__arch_bind_experts(dsm__arch_reader *r, dsm__layer *y) {
+    dsm__arch *m = r->m; uint64_t D = (uint64_t)m->width, F = (uint64_t)m->expert_width, E = (uint64_t)m->n_experts, S; const dsm__tensor_ref *t; int top2;
+    y->moe = 1;
+    y->router = dsm__arch_mat(r, "ffn_gate_inp.weight", 1, D, E, 1, 0);
+    if (!r->status && y->router.fmt != DSM__FMT_F32 && y->router.fmt != DSM__FMT_F16 && y->router.fmt != DSM__FMT_BF16) {
+        t = dsm__file_tensor(r->f, r->name); r->status = dsm__err(r->error, DSM__ERR_TENSOR_FLOAT, dsm__s(r->name), dsm__s(dsm__fmt_ggml_name(t->ggml))); }
+    y->router_bias = dsm__arch_vector(r, "exp_probs_b.bias", 0, E);
+    top2 = y->router_bias != NULL;
+    if (m->group_top2 < 0) m->group_top2 = top2;
+    else if (m->group_top2 != top2 && !r->status) r->status = dsm__err(r->error, DSM__ERR_TENSOR_SOME, dsm__s(dsm__arch_name(r, "exp_probs_b.bias")));
+    y->fused_gate_up = dsm__arch_present(r, "ffn_gate_up_exps.weight");
+    if (y->fused_gate_up) y->gate_exps = dsm__arch_mat(r, "ffn_gate_up_exps.weight", 1, D, 2 * F, E, 0);
+    else { y->gate_exps = dsm__arch_mat(r, "ffn_gate_exps.weight", 1, D, F, E, 0); y->up_exps = dsm__arch_mat(r, "ffn_up_exps.weight", 1, D, F, E, 0); }
+    y->down_exps = dsm__arch_mat(r, "ffn_down_exps.weight", 1, F, D, E, 0);
+    if (!r->status && m->n_shared < 0) { t = dsm__file_tensor(r->f, dsm__arch_name(r, "ffn_gate_shexp.weight")); m->n_shared = t && t->ne[1] / F <= 1024 ? (int)(t->ne[1] / F) : 0; }
+    if (m->n_shared > 0) {
+        S = F * (uint64_t)m->n_shared;
+        y->gate_shared = dsm__arch_mat(r, "ffn_gate_shexp.weight", 1, D, S, 1, 0); y->up_shared = dsm__arch_mat(r, "ffn_up_shexp.weight", 1, D, S, 1, 0);
+        y->down_shared = dsm__arch_mat(r, "ffn_down_shexp.weight", 1, S, D, 1, 0); }
+}
+DSM__FN void dsm__arch_bind(dsm__arch_reader *r) { /* runs twice: to check and count, then with memory */
+    dsm__arch *m = r->m; uint64_t D = (uint64_t)m->width, F = (uint64_t)m->ffn_width, vocab = 0; const dsm__tensor_ref *t; dsm__layer scratch; const float *freqs;
+    m->parameters = m->active = 0; m->group_top2 = -1; r->layer = -1;
+    t = dsm__file_tensor(r->f, "token_embd.weight");
+    if (t) vocab = t->ne[1];
+    m->embed = dsm__arch_mat(r, "token_embd.weight", 1, D, vocab, 1, 0); m->n_vocab = m->embed.n_rows;
+    m->output = dsm__arch_mat(r, "output.weight", 0, D, vocab, 1, 0);
+    if (!m->output.present) m->output = m->embed;
+    m->output_norm = dsm__arch_vector(r, "output_norm.weight", 1, D);
+    freqs = dsm__arch_vector(r, "rope_freqs.weight", 0, (uint64_t)m->n_rot / 2);
+    dsm__arch_rope(r, r->f->header_only || !m->layers ? NULL : freqs);
+    for (r->layer = 0; r->layer < r->n_blocks && !r->status; r->layer++) {
+        dsm__layer *y = m->layers ? m->layers + r->layer : &scratch;
+        memset(y, 0, sizeof *y);
+        y->attn_norm = dsm__arch_vector(r, "attn_norm.weight", 1, D); y->ffn_norm = dsm__arch_vector(r, "ffn_norm.weight", 1, D);
+        if (m->mla) dsm__arch_bind_mla(r, y); else dsm__arch_bind_heads(r, y);
+        if (r->layer >= m->n_dense) dsm__arch_bind_experts(r, y);
+        else { y->gate = dsm__arch_mat(r, "ffn_gate.weight", 1, D, F, 1, 0); y->up = dsm__arch_mat(r, "ffn_up.weight", 1, D, F, 1, 0); y->down = dsm__arch_mat(r, "ffn_down.weight", 1, F, D, 1, 0); }
+        if (r->layer < m->n_layers) continue;
+        y->eh_proj = dsm__arch_mat(r, "nextn.eh_proj.weight", 1, 2 * D, D, 1, 0);
+        y->enorm = dsm__arch_vector(r, "nextn.enorm.weight", 1, D); y->hnorm = dsm__arch_vector(r, "nextn.hnorm.weight", 1, D);
+        y->mtp_embed = dsm__arch_mat(r, "nextn.embed_tokens.weight", 0, D, vocab, 1, 0); y->mtp_head = dsm__arch_mat(r, "nextn.shared_head_head.weight", 0, D, vocab, 1, 0);
+        y->mtp_norm = dsm__arch_vector(r, "nextn.shared_head_norm.weight", 0, D);
+        if (!y->mtp_norm) y->mtp_norm = m->output_norm;
+    }
+    if (m->group_top2 < 0) m->group_top2 = 0;
+    if (m->n_shared < 0) m->n_shared = 0;
+}
+DSM__FN uint64_t dsm__arch_print(const dsm__arch *m, const dsm__file *f) { /* what a snapshot must agree with. Reads a few bytes of a few tensors only: each costs a page from a disk */
+    int numbers[24]; uint64_t h = 1; size_t step = f->n_tensors / 16 + 1; uint32_t bits[4];
+    numbers[0] = m->family; numbers[1] = m->n_layers; numbers[2] = m->n_mtp; numbers[3] = m->width; numbers[4] = m->n_heads; numbers[5] = m->n_kv_heads; numbers[6] = m->head_k; numbers[7] = m->head_v;
+    numbers[8] = m->n_rot; numbers[9] = m->n_vocab; numbers[10] = m->latent; numbers[11] = m->q_rank; numbers[12] = m->n_experts; numbers[13] = m->n_used; numbers[14] = m->n_shared; numbers[15] = m->expert_width;
+    numbers[16] = m->n_dense; numbers[17] = m->ffn_width; numbers[18] = m->sigmoid; numbers[19] = m->normalize; numbers[20] = m->n_groups; numbers[21] = m->n_groups_used; numbers[22] = m->group_top2; numbers[23] = m->nope;
+    bits[0] = dsm__num_as_bits(m->eps); bits[1] = dsm__num_as_bits(m->attn_scale); bits[2] = dsm__num_as_bits(m->expert_scale); bits[3] = dsm__num_as_bits(m->rope_amplitude);
+    h = dsm__hash(numbers, sizeof numbers, h); h = dsm__hash(bits, sizeof bits, h);
+    for (int i = 0; i < m->n_rot / 2; i++) { float theta = (float)m->rope_theta[i]; h = dsm__hash(&theta, sizeof theta, h); }
+    for (size_t i = 0; i < f->n_tensors; i++) {
+        const dsm__tensor_ref *t = f->tensors + f->tensor_order[i]; uint64_t n = t->bytes < 256 ? t->bytes : 256;
+        h = dsm__hash(t->name.at, t->name.n, h + t->ggml); h = dsm__hash(t->ne, sizeof t->ne, h);
+        if (i % step == 0) h = dsm__hash(t->data + (t->bytes - n) / 2, (size_t)n, h); }
+    return h ? h : 1;
+}
+DSM__FN void dsm__arch_close(dsm__arch *m) { dsm_allocator a = m->allocator; dsm__mem_free(&a, m->block, m->block_size); memset(m, 0, sizeof *m); }
+DSM__FN dsm_status dsm__arch_load(dsm__arch_reader *r, int n_token_list) {
+    static const struct { const char *name; dsm__arch_family family; } known[] = { { "llama", DSM__ARCH_LLAMA }, { "qwen2", DSM__ARCH_QWEN2 }, { "qwen3", DSM__ARCH_QWEN3 }, { "deepseek", DSM__ARCH_DEEPSEEK }, { "deepseek2", DSM__ARCH_DEEPSEEK2 } };
+    dsm__arch *m = r->m; const dsm__file *f = r->f; dsm__arena a; uint64_t vectors;
+    for (size_t i = 0; i < DSM__COUNT(known); i++) if (dsm__str_is(m->architecture, known[i].name)) m->family = (int)known[i].family;
+    if (!m->family) return dsm__err(r->error, DSM__ERR_ARCH, dsm__t(m->architecture));
+    m->neox = m->family == DSM__ARCH_QWEN2 || m->family == DSM__ARCH_QWEN3; m->mla = m->family == DSM__ARCH_DEEPSEEK2;
+    dsm__arch_numbers(r);
+    dsm__arch_bind(r);
+    if (r->status) return r->status;
+    for (size_t i = 0; i < f->n_tensors; i++) /* a tensor without a place would mean other mathematics */
+        if (!r->used[i] && !dsm__str_has(f->tensors[i].name, ".attn_rot_embd")) return dsm__err(r->error, DSM__ERR_TENSOR_UNKNOWN, dsm__t(f->tensors[i].name), dsm__t(m->architecture));
+    { uint64_t size = dsm__arch_uint(r, "vocab_size", 0, 0, UINT64_MAX - 1);
+      if (r->status) return r->status;
+      if (n_token_list > 0 && (uint64_t)n_token_list > size) size = (uint64_t)n_token_list;
+      if (size > (uint64_t)m->n_vocab) return dsm__err(r->error, DSM__ERR_VOCABULARY, dsm__u(size), dsm__i(m->n_vocab)); }
+    memset(&a, 0, sizeof a); vectors = r->vectors.used;
+    for (int pass = 0; pass < 2; pass++) { /* first to count, then to lay out */
+        a.used = 0;
+        m->layers = (dsm__layer *)dsm__mem_take(&a, (uint64_t)r->n_blocks, sizeof *m->layers);
+        m->rope_theta = (double *)dsm__mem_take(&a, (uint64_t)m->n_rot / 2, sizeof *m->rope_theta);
+        r->vectors.base = (uint8_t *)dsm__mem_take(&a, vectors, 1); r->vectors.size = vectors; r->vectors.used = 0;
+        if (pass) break;
+        if (!dsm__to_size(a.used, &m->block_size) || !(m->block = a.base = (uint8_t *)dsm__mem_alloc(&m->allocator, m->block_size))) { m->block_size = 0; return dsm__err(r->error, DSM__ERR_NO_MEMORY, dsm__u(a.used), dsm__s("the model's tables")); }
+        a.size = a.used;
+    }
+    m->bytes = m->block_size;
+    dsm__arch_bind(r);
+    if (r->status) return r->status;
+    if (!f->header_only) m->fingerprint = dsm__arch_print(m, f);
+    return DSM_OK;
+}
+/* Binds a file's tensors. n_token_list: tokens in its vocabulary, 0: none. A header_only file of a model that does not run opens too: m->refused says why. */
+DSM__FN dsm_status dsm__arch_open(dsm__arch *m, const dsm__file *f, const dsm_allocator *a, const dsm_log *log, int n_token_list, dsm_error *error) {
+    dsm__arch_reader r; dsm_error why; dsm_status status;
+    memset(m, 0, sizeof *m); memset(&r, 0, sizeof r); memset(&why, 0, sizeof why);
+    r.m = m; r.f = f; r.log = log; r.error = &why; m->allocator = *a;
+    status = dsm__file_str(f, "general.architecture", f->n_tensors ? NULL : "", &m->architecture, &why);
+    if (!status) status = dsm__file_str(f, "general.name", "", &m->name, &why);
+    if (!status && !f->n_tensors) { /* a vocabulary */
+        const dsm__key_ref *k;
+        m->vocabulary_only = 1; m->n_vocab = n_token_list;
+        k = m->architecture.n < 32 ? dsm__file_key(f, dsm__arch_key(&r, "context_length")) : NULL;
+        if (k && k->count && dsm__file_width(k->type)) { dsm__file_number v = dsm__file_element(k, 0); m->context = v.whole && v.u <= DSM__ARCH_CONTEXT ? (int)v.u : 0; }
+        return DSM_OK; }
+    if (!status) {
+        r.used = (uint8_t *)dsm__mem_alloc(a, f->n_tensors);
+        status = r.used ? dsm__arch_load(&r, n_token_list) : dsm__err(&why, DSM__ERR_NO_MEMORY, dsm__u(f->n_tensors), dsm__s("the list of tensors"));
+        dsm__mem_free(a, r.used, f->n_tensors); }
+    if (!status) return DSM_OK;
+    if (f->header_only && status != DSM_E_MEMORY) {
+        dsm__str name = m->name, architecture = m->architecture;
+        dsm__arch_close(m); m->name = name; m->architecture = architecture; m->refused = why; m->allocator = *a;
+        return DSM_OK; }
+    dsm__arch_close(m);
+    if (error) *error = why;
+    return status;
+}
 
 // >>kv
-/* (being built) */
+/* The cache. Its layout is in the room kern, whose kernels read it ("The caches"); here are the rows: written, and read back. Test: tests/floats.c */
+DSM__FN int dsm__kv_form(dsm_kv kv, dsm_activations activations) { /* DSM__K_SCORE_*: how scores are computed */
+    return kv == DSM_KV_Q8_0 && activations == DSM_ACTIVATIONS_INT8 ? DSM__K_SCORE_Q8_INT8 : (int)kv; }
+/* Bytes of one KV head's keys or values, or of MLA's rows, for n tokens; keys come in whole blocks of 16. */
+DSM__FN uint64_t dsm__kv_key_bytes(int kv, int dims, uint64_t n) { return (n + 15) / 16 * dsm__k_key_block_bytes(kv, dims); }
+DSM__FN uint64_t dsm__kv_value_bytes(int kv, int dims, uint64_t n) { return n * dsm__k_value_row_bytes(kv, dims); }
+DSM__FN uint64_t dsm__kv_latent_bytes(int kv, int latent, int rope, uint64_t n) { return n * dsm__k_latent_row_bytes(kv, latent, rope); }
+/* Writers and readers of token t's row, from and to dims floats. A writer returns 0 for NaN or infinity where it rounds to int8; f16 saturates. */
+DSM__FN int dsm__kv_write_key(const dsm__kernels *k, int kv, uint8_t *keys, int dims, int t, const float *from) {
+    uint8_t *p = keys + (size_t)(t / 16) * dsm__k_key_block_bytes(kv, dims); const int lane = t % 16;
+    for (int c = 0; c < dims; c += 64) {
+        const int n = dims - c < 64 ? dims - c : 64;
+        if (kv == DSM_KV_Q8_0) {
+            dsm__x64 x;
+            if (!dsm__k_quantize_any(k, from + c, n, &x)) return 0;
+            for (int i = 0; i < dsm__k_16(n); i += 4) memcpy(p + (c + i) * 16 + 4 * lane, x.q + i, 4);
+            memcpy(p + dsm__k_16(dims) * 16 + c + 4 * lane, &x.dx, 4); }
+        else if (kv == DSM_KV_F32) for (int i = 0; i < n; i++) memcpy(p + ((c + i) * 16 + lane) * 4, from + c + i, 4);
+        else {
+            uint8_t h[128]; k->to_half(from + c, n, h);
+            for (int i = 0; i < n; i++) memcpy(p + ((c + i) * 16 + lane) * 2, h + 2 * i, 2); } }
+    return 1;
+}
+DSM__FN void dsm__kv_read_key(int kv, const uint8_t *keys, int dims, int t, float *to) {
+    const uint8_t *p = keys + (size_t)(t / 16) * dsm__k_key_block_bytes(kv, dims); const int lane = t % 16;
+    for (int c = 0; c < dims; c++)
+        if (kv == DSM_KV_Q8_0) {
+            float s; memcpy(&s, p + dsm__k_16(dims) * 16 + c / 64 * 64 + 4 * lane, 4); to[c] = (float)*((const int8_t *)p + c / 4 * 64 + 4 * lane + c % 4) * s; }
+        else if (kv == DSM_KV_F32) memcpy(to + c, p + (c * 16 + lane) * 4, 4);
+        else to[c] = dsm__num_half(dsm__load16(p + (c * 16 + lane) * 2));
+}
+DSM__FN int dsm__kv_write_row(const dsm__kernels *k, int kv, uint8_t *row, int dims, const float *from) { /* a value, or a latent */
+    const int n16 = dsm__k_16(dims);
+    if (kv == DSM_KV_F32) { memset(row + (size_t)dims * 4, 0, (size_t)(n16 - dims) * 4); memcpy(row, from, (size_t)dims * 4); }
+    else if (kv == DSM_KV_F16) { memset(row + (size_t)dims * 2, 0, (size_t)(n16 - dims) * 2); k->to_half(from, dims, row); }
+    else for (int c = 0; c < dims; c += 64) {
+        dsm__x64 x; const int n = dims - c < 64 ? dims - c : 64;
+        if (!dsm__k_quantize_any(k, from + c, n, &x)) return 0;
+        memcpy(row + c, x.q, (size_t)dsm__k_16(n)); memcpy(row + n16 + c / 16, &x.dx, 4); }
+    return 1;
+}
+DSM__FN void dsm__kv_read_row(int kv, const uint8_t *row, int dims, float *to) {
+    for (int c = 0; c < dims; c++)
+        if (kv == DSM_KV_Q8_0) { float s; memcpy(&s, row + dsm__k_16(dims) + c / 64 * 4, 4); to[c] = (float)*((const int8_t *)row + c) * s; }
+        else if (kv == DSM_KV_F32) memcpy(to + c, row + c * 4, 4);
+        else to[c] = dsm__num_half(dsm__load16(row + c * 2));
+}
+DSM__FN int dsm__kv_write_value(const dsm__kernels *k, int kv, uint8_t *values, int dims, int t, const float *from) {
+    return dsm__kv_write_row(k, kv, values + (size_t)t * dsm__k_value_row_bytes(kv, dims), dims, from); }
+DSM__FN void dsm__kv_read_value(int kv, const uint8_t *values, int dims, int t, float *to) {
+    dsm__kv_read_row(kv, values + (size_t)t * dsm__k_value_row_bytes(kv, dims), dims, to); }
+DSM__FN int dsm__kv_write_latent(const dsm__kernels *k, int kv, uint8_t *rows, int latent, int rope, int t, const float *from, const float *from_rope) {
+    uint8_t *p = rows + (size_t)t * dsm__k_latent_row_bytes(kv, latent, rope);
+    return dsm__kv_write_row(k, kv, p, latent, from) &
+           dsm__kv_write_row(k, kv == DSM_KV_Q8_0 ? DSM_KV_F16 : kv, p + dsm__k_value_row_bytes(kv, latent), rope, from_rope); }
+DSM__FN void dsm__kv_read_latent(int kv, const uint8_t *rows, int latent, int rope, int t, float *to, float *to_rope) {
+    const uint8_t *p = rows + (size_t)t * dsm__k_latent_row_bytes(kv, latent, rope);
+    dsm__kv_read_row(kv, p, latent, to); dsm__kv_read_row(kv == DSM_KV_Q8_0 ? DSM_KV_F16 : kv, p + dsm__k_value_row_bytes(kv, latent), rope, to_rope); }
+/* (the cache of a session: being built) */
 
 // >>nn
 /* (being built) */
@@ -2709,6 +5352,55 @@ DSM__FN void dsm__turn_feed(dsm__turn *t, int32_t id, int is_end, size_t n, size
 
 // >>desk
 /* (being built) */
+
+#if 0 /* until struct dsm_model is here */
+/* -- tok -- */
+DSM__FN dsm_status dsm__desk_text(const dsm_model *model, const char *what, int bad, const void *ids, size_t cap, const size_t *count, dsm_error *error) {
+    if (!model) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s(what), dsm__s("there is no model"));
+    if (bad) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s(what), dsm__s("the text or the messages are NULL, their number is not 0"));
+    if ((!ids && cap) || !count) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s(what), dsm__s("there is no place for the result, or for its size"));
+    return DSM_OK;
+}
+DSMOE_API dsm_status dsm_tokenize(const dsm_model *model, const char *text, size_t n, int flags, int32_t *ids, size_t cap, size_t *count, dsm_error *error) {
+    dsm_status e = dsm__desk_text(model, "dsm_tokenize", !text && n, ids, cap, count, error);
+    if (!e && (flags & ~(DSM_TOKENIZE_SPECIAL | DSM_TOKENIZE_BOS))) e = dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("dsm_tokenize"), dsm__s("unknown flags"));
+    return e ? e : dsm__tok_encode(&model->tok, text, n, flags, ids, cap, count, NULL, 0, error);
+}
+DSMOE_API dsm_status dsm_detokenize(const dsm_model *model, const int32_t *ids, size_t n, int special, char *text, size_t cap, size_t *size, dsm_error *error) {
+    dsm_status e = dsm__desk_text(model, "dsm_detokenize", !ids && n, text, cap, size, error);
+    if (e) return e;
+    *size = dsm__tok_decode(&model->tok, ids, n, special, text, cap);
+    return *size > cap ? DSM_MORE : DSM_OK;
+}
+DSMOE_API dsm_token_kind dsm_token_get_kind(const dsm_model *model, int32_t id) { return model ? dsm__tok_kind(&model->tok, id) : DSM_TOKEN_UNUSED; }
+DSMOE_API int32_t dsm_token_special(const dsm_model *model, dsm_special which) {
+    const dsm__tok *t = model ? &model->tok : NULL;
+    if (t) switch (which) {
+    case DSM_BOS: return t->bos;
+    case DSM_EOS: return t->eos;
+    case DSM_PAD: return t->pad;
+    case DSM_THINK: return t->think;
+    case DSM_END_THINK: return t->end_think;
+    case DSM_FIM_PREFIX: return t->fim_prefix;
+    case DSM_FIM_SUFFIX: return t->fim_suffix;
+    case DSM_FIM_MIDDLE: return t->fim_middle;
+    default: break; }
+    return -1;
+}
+DSMOE_API int dsm_token_is_end(const dsm_model *model, int32_t id) { return model ? dsm__tok_is_end(&model->tok, id) : 0; }
+DSMOE_API int dsm_stream_push(const dsm_model *model, dsm_stream *stream, int32_t id, char *out, size_t cap) {
+    return model && stream && (out || !cap) ? dsm__tok_stream(&model->tok, stream, id, out, cap) : -1;
+}
+DSMOE_API dsm_status dsm_chat_format(const dsm_model *model, const dsm_message *messages, size_t n, dsm_think think, int32_t *ids, size_t cap, size_t *count, dsm_error *error) {
+    dsm_status e = dsm__desk_text(model, "dsm_chat_format", !messages && n, ids, cap, count, error);
+    return e ? e : dsm__tok_chat(&model->tok, messages, n, think, ids, cap, count, NULL, NULL, 0, error);
+}
+DSMOE_API dsm_status dsm_fim_format(const dsm_model *model, const char *prefix, size_t n_prefix, const char *suffix, size_t n_suffix, int32_t *ids, size_t cap, size_t *count, dsm_error *error) {
+    dsm_status e = dsm__desk_text(model, "dsm_fim_format", (!prefix && n_prefix) || (!suffix && n_suffix), ids, cap, count, error);
+    return e ? e : dsm__tok_fim(&model->tok, prefix, n_prefix, suffix, n_suffix, ids, cap, count, NULL, 0, error);
+}
+/* -- end of tok -- */
+#endif
 
 /* -- talk: choosing -- */
 DSMOE_API dsm_status dsm_pick(float *logits, int n_vocab, const dsm_sampling *sampling, const int32_t *recent, size_t n_recent, uint64_t position,
