@@ -409,10 +409,10 @@ extern "C" {
 #define DSMOE_SCALAR_ONLY 0 /* no SIMD: small and slow, the same bits */
 #endif
 #ifndef DSMOE_NO_AVX2
-#define DSMOE_NO_AVX2 DSMOE_SCALAR_ONLY
+#define DSMOE_NO_AVX2 DSMOE_SCALAR_ONLY /* all of x86's SIMD */
 #endif
 #ifndef DSMOE_NO_AVX512
-#define DSMOE_NO_AVX512 DSMOE_SCALAR_ONLY /* the 512-bit and the 256-bit VNNI passes */
+#define DSMOE_NO_AVX512 DSMOE_NO_AVX2 /* AVX-512 with VNNI */
 #endif
 #ifndef DSMOE_NO_NEON
 #define DSMOE_NO_NEON DSMOE_SCALAR_ONLY
@@ -623,6 +623,9 @@ DSM__FN dsm__arg dsm__u(uint64_t v) { dsm__arg a = dsm__i((int64_t)v); a.kind = 
     X(OPEN, DSM_E_IO, "%: can't be opened: %") \
     X(READ, DSM_E_IO, "%: can't be read: %") \
     X(MAP, DSM_E_IO, "%: can't be mapped: %") \
+    X(ROW, DSM_E_ARGUMENT, "a row of % weights is not a whole number of % blocks of %") \
+    X(FORMAT_NAME, DSM_E_ARGUMENT, "there is no tensor format '%'") \
+    X(NO_WRITER, DSM_E_UNSUPPORTED, "rows of % can't be written, or not with these weights") \
     /* file */ \
     X(READER, DSM_E_IO, "the reader failed at % bytes from offset %") \
     X(FILE_RANGE, DSM_E_ARGUMENT, "% bytes from offset % are not inside the file, which has %") \
@@ -703,6 +706,8 @@ DSM__FN dsm__arg dsm__u(uint64_t v) { dsm__arg a = dsm__i((int64_t)v); a.kind = 
     X(SAMPLING, DSM_E_ARGUMENT, "sampling: % %") \
     X(BIAS_ID, DSM_E_ARGUMENT, "sampling: bias % is for id %, the vocabulary has ids 0 to below %") \
     X(BIAS_ADD, DSM_E_ARGUMENT, "sampling: bias %, for id %, adds NaN or infinity") \
+    X(TURN, DSM_E_ARGUMENT, "turn: % %") \
+    X(NO_LOGITS, DSM_E_ARGUMENT, "there are no logits to choose from: dsm_session_sync and dsm_session_step come first") \
     X(NO_CHOICE, DSM_E_NUMBER, "not one of % logits is a finite number: the weights are broken, or a mask forbids every token")
 #define DSM__X(name, status, text) DSM__ERR_##name,
 typedef enum dsm__err_id { DSM__ERR_LIST(DSM__X) DSM__ERR_COUNT } dsm__err_id;
@@ -1436,7 +1441,8 @@ typedef struct dsm__kernels {
      DSM__ATTR    its target attribute, or nothing
      DSM__BITS    its words: 0 plain C, 128 NEON, 256 AVX2, 512 AVX-512
      DSM__DOT     1: there is an instruction for sums of four byte products (2: its AVX-VNNI spelling)
-     DSM__FLOATS  the pass whose float functions it has: itself, or one with the same registers
+     DSM__FLOATS  the pass whose float functions it has: itself, or one with the same registers (then DSM__FLOATS_HERE is 0)
+     DSM__UNPACKS the same for unpackers
    Nothing inline is shared between passes: gcc before 14 cannot inline across target attributes. Data may be shared. The short names below
    are the user's again at the end. */
 _Pragma("push_macro(\"K\")") _Pragma("push_macro(\"FN\")") _Pragma("push_macro(\"OUT\")") _Pragma("push_macro(\"UNROLL\")") _Pragma("push_macro(\"ROWS\")")
@@ -1681,7 +1687,8 @@ FN uint32_t K(top)(const float *x, int n) { /* the largest |x|, as bits; n a mul
     return a; }
 #define Act const int8_t *          /* 16 activations, as a tile likes them: broadcast from memory, four at a time */
 FN Act K(act)(const int8_t *p) { return p; }
-FN Ints K(ldw)(const uint8_t *p) { return DSM__SI(load)((const Ints *)(const void *)p); }
+FN Ints K(ldw)(const uint8_t *p, const int f) { /* AVX2's unpackers leave signed bytes as they are */
+    const Ints a = DSM__SI(load)((const Ints *)(const void *)p); return DSM__DOT == 2 && FORMAT.bias < 0 ? DSM__SI(xor)(a, K(all)(128)) : a; }
 #define DSM__START(x, e, slot) K(from)(x, from, e, f)
 #define DSM__ORDER (void)0
 #define DSM__OPAQUE
@@ -1781,7 +1788,7 @@ FN void K(put)(uint8_t *p, Chunk c, const int f) { /* rows interleaved by four b
     vst4q_u32((uint32_t *)(void *)p, t); }
 #define Act int8x16_t
 FN Act K(act)(const int8_t *p) { return vld1q_s8(p); }
-FN Ints K(ldw)(const uint8_t *p) { return vreinterpretq_u32_u8(vld1q_u8(p)); }
+FN Ints K(ldw)(const uint8_t *p, const int f) { (void)f; return vreinterpretq_u32_u8(vld1q_u8(p)); }
 FN void K(mac)(Ints *c, Ints *h, Ints w, Act x, const int i, const int n, const int32_t *from, const int f) {
     int32x4_t s = i ? vreinterpretq_s32_u32(*c) : vld1q_s32(from); const int8x16_t v = vreinterpretq_s8_u32(w); (void)h; (void)n; (void)f;
     switch (i % 4) {
@@ -2022,11 +2029,15 @@ OUT void K(pad)(uint8_t *to, const uint8_t *w, size_t stride, int bytes) {
                 UNROLL for (int t = 0; t < n; t++) K(fst)(y + t * ldy + r, k.acc[t]); } } break;
 
 /* prompts: a tile's rows are unpacked once (chunk: 16 * ROWS bytes; a tile is DSM__PANEL of them side by side; scales DSM__PANEL * ROWS floats) ... */
+#if DSM__UNPACKS_HERE
 #define DSM__UNPACKED(name) OUT void K(unpack_##name)(const uint8_t *w, size_t stride, int len, dsm__k_scratch to) { \
         const int f = DSM__FMT_##name; DSM__PAD; \
         for (int v = 0, z; v < DSM__PANEL; v++, w += ROWS * stride) for (int e = 0; e < len; e = z) { \
             Sink k; k.w = to.w + (v * 16 + e * DSM__PANEL) * ROWS; k.s = to.s + (v + e / FORMAT.width * DSM__PANEL) * ROWS; k.m = to.m + (v + e / FORMAT.width * DSM__PANEL) * ROWS; \
             DSM__WALK(name, 0) } }
+#else
+#define DSM__UNPACKED(name)
+#endif
 #if DSM__LANES /* ... and multiplied DSM__PANEL vectors of rows x DSM__TOKENS tokens at a time. p is in registers, acc in L1 (sums). */
 #define DSM__ALL UNROLL for (int t = 0; t < n; t++) UNROLL for (int v = 0; v < DSM__PANEL; v++)
 FN void K(tile64)(const uint8_t *w, const float *s, const float *m, const dsm__x64 *x, long ldx, float *y, long ldy, const int from, const int n, const int f) {
@@ -2036,7 +2047,7 @@ FN void K(tile64)(const uint8_t *w, const float *s, const float *m, const dsm__x
         UNROLL for (int i = 0; i < width / 4; i++) {
             if (i % 4 == 0) UNROLL for (int t = 0; t < n; t++) q[t] = K(act)(x[t * ldx].q + e + 4 * i);
             DSM__ORDER;
-            UNROLL for (int v = 0; v < DSM__PANEL; v++) a[v] = K(ldw)(w + ((e / 16 + i / 4) * DSM__PANEL + v) * 16 * ROWS + i % 4 * 4 * ROWS);
+            UNROLL for (int v = 0; v < DSM__PANEL; v++) a[v] = K(ldw)(w + ((e / 16 + i / 4) * DSM__PANEL + v) * 16 * ROWS + i % 4 * 4 * ROWS, f);
             DSM__ALL K(mac)(&c[t][v], &h[t][v], a[v], q[t], i, width / 4, DSM__START(x + t * ldx, e, t * DSM__PANEL + v), f); }
         UNROLL for (int v = 0; v < DSM__PANEL; v++) d[v] = K(fld)(s + (e / width * DSM__PANEL + v) * ROWS);
         DSM__ALL p[t][v] = e ? K(fma)(K(real)(c[t][v]), d[v], p[t][v]) : K(fmul)(K(real)(c[t][v]), d[v]);
@@ -2642,8 +2653,8 @@ DSM__K_TILES(DSM__X)
 #undef DSM__X
 static const dsm__kernels K(kernels) = { DSM__STR(DSM__PASS), ROWS, DSM__TOKENS < 4 ? DSM__TOKENS : 4, DSM__PANEL * ROWS, DSM__TOKENS, DSM__NARROWER, {
 #define DSM__X(name, ggml, bytes) { NULL, NULL, NULL, 0 },
-#define DSM__X1(name, ggml, unit, bytes, width, mins, wmax, bias, tile) { K(matvec_##name), K(unpack_##name), K(tile_##tile), DSM__FROM(width, bias) },
-#define DSM__X2(name, ggml, unit, bytes, width, mins, wmax, bias, tile) { NULL, K(unpack_##name), K(tile_##tile), DSM__FROM(width, bias) },
+#define DSM__X1(name, ggml, unit, bytes, width, mins, wmax, bias, tile) { K(matvec_##name), DSM__CAT(dsm__k_unpack_##name, DSM__UNPACKS), K(tile_##tile), DSM__FROM(width, bias) },
+#define DSM__X2(name, ggml, unit, bytes, width, mins, wmax, bias, tile) { NULL, DSM__CAT(dsm__k_unpack_##name, DSM__UNPACKS), K(tile_##tile), DSM__FROM(width, bias) },
     DSM__FMT_LIST(DSM__X, DSM__X1, DSM__X2) },
 #undef DSM__X
 #undef DSM__X1
@@ -2697,6 +2708,8 @@ static const dsm__kernels K(kernels) = { DSM__STR(DSM__PASS), ROWS, DSM__TOKENS 
 #undef DSM__DOT
 #undef DSM__FLOATS
 #undef DSM__FLOATS_HERE
+#undef DSM__UNPACKS
+#undef DSM__UNPACKS_HERE
 #undef DSM__NARROWER
 _Pragma("pop_macro(\"K\")") _Pragma("pop_macro(\"FN\")") _Pragma("pop_macro(\"OUT\")") _Pragma("pop_macro(\"UNROLL\")") _Pragma("pop_macro(\"ROWS\")")
 _Pragma("pop_macro(\"Chunk\")") _Pragma("pop_macro(\"Sink\")") _Pragma("pop_macro(\"Sums\")") _Pragma("pop_macro(\"Chain\")") _Pragma("pop_macro(\"Ints\")")
@@ -2714,7 +2727,9 @@ _Pragma("pop_macro(\"scale\")") _Pragma("pop_macro(\"least\")") _Pragma("pop_mac
 #define DSM__BITS 0
 #define DSM__DOT 0
 #define DSM__FLOATS scalar
+#define DSM__UNPACKS scalar
 #define DSM__FLOATS_HERE 1
+#define DSM__UNPACKS_HERE 1
 #define DSM__NARROWER NULL
 #include DSMOE_HEADER_NAME
 #if defined(__x86_64__) && !DSMOE_NO_AVX2
@@ -2723,7 +2738,9 @@ _Pragma("pop_macro(\"scale\")") _Pragma("pop_macro(\"least\")") _Pragma("pop_mac
 #define DSM__BITS 256
 #define DSM__DOT 0
 #define DSM__FLOATS avx2
+#define DSM__UNPACKS avx2
 #define DSM__FLOATS_HERE 1
+#define DSM__UNPACKS_HERE 1
 #define DSM__NARROWER &dsm__k_kernels_scalar
 #include DSMOE_HEADER_NAME
 #define DSM__PASS avxvnni       /* 256 bits, 16 registers: client processors since 2021 */
@@ -2731,25 +2748,21 @@ _Pragma("pop_macro(\"scale\")") _Pragma("pop_macro(\"least\")") _Pragma("pop_mac
 #define DSM__BITS 256
 #define DSM__DOT 2
 #define DSM__FLOATS avx2
+#define DSM__UNPACKS avx2
 #define DSM__FLOATS_HERE 0
+#define DSM__UNPACKS_HERE 0
 #define DSM__NARROWER &dsm__k_kernels_scalar
 #include DSMOE_HEADER_NAME
 #if !DSMOE_NO_AVX512
-#define DSM__PASS vnni256       /* the same in the AVX-512 encoding */
-#define DSM__ATTR __attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512vnni")))
-#define DSM__BITS 256
-#define DSM__DOT 1
-#define DSM__FLOATS avx2
-#define DSM__FLOATS_HERE 0
-#define DSM__NARROWER &dsm__k_kernels_scalar
-#include DSMOE_HEADER_NAME
 #define DSM__PASS avx512
 #define DSM__ATTR __attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512vnni")))
 #define DSM__BITS 512
 #define DSM__DOT 1
 #define DSM__FLOATS avx512
+#define DSM__UNPACKS avx512
 #define DSM__FLOATS_HERE 1
-#define DSM__NARROWER &dsm__k_kernels_vnni256
+#define DSM__UNPACKS_HERE 1
+#define DSM__NARROWER &dsm__k_kernels_avx2
 #include DSMOE_HEADER_NAME
 #endif
 #endif
@@ -2759,7 +2772,9 @@ _Pragma("pop_macro(\"scale\")") _Pragma("pop_macro(\"least\")") _Pragma("pop_mac
 #define DSM__BITS 128
 #define DSM__DOT 0
 #define DSM__FLOATS neon
+#define DSM__UNPACKS neon
 #define DSM__FLOATS_HERE 1
+#define DSM__UNPACKS_HERE 1
 #define DSM__NARROWER &dsm__k_kernels_scalar
 #include DSMOE_HEADER_NAME
 #if !DSMOE_NO_DOTPROD && (defined(__ARM_FEATURE_DOTPROD) || !defined(__clang__) || __clang_major__ >= 16) /* before, clang has vdotq only where the base has it */
@@ -2777,7 +2792,9 @@ _Pragma("pop_macro(\"scale\")") _Pragma("pop_macro(\"least\")") _Pragma("pop_mac
 #define DSM__BITS 128
 #define DSM__DOT 1
 #define DSM__FLOATS neon
+#define DSM__UNPACKS dotprod
 #define DSM__FLOATS_HERE 0
+#define DSM__UNPACKS_HERE 1
 #define DSM__NARROWER &dsm__k_kernels_neon
 #include DSMOE_HEADER_NAME
 #endif
@@ -2788,7 +2805,7 @@ _Pragma("pop_macro(\"scale\")") _Pragma("pop_macro(\"least\")") _Pragma("pop_mac
 
 /* ---- the levels, worst first, and the feature each one needs ---- */
 #if defined(__x86_64__) && !DSMOE_NO_AVX2 && !DSMOE_NO_AVX512
-#define DSM__K_LEVELS(X) X(scalar, 0) X(avx2, DSM__CPU_AVX2) X(avxvnni, DSM__CPU_AVXVNNI) X(vnni256, DSM__CPU_AVX512) X(avx512, DSM__CPU_AVX512)
+#define DSM__K_LEVELS(X) X(scalar, 0) X(avx2, DSM__CPU_AVX2) X(avxvnni, DSM__CPU_AVXVNNI) X(avx512, DSM__CPU_AVX512)
 #elif defined(__x86_64__) && !DSMOE_NO_AVX2
 #define DSM__K_LEVELS(X) X(scalar, 0) X(avx2, DSM__CPU_AVX2) X(avxvnni, DSM__CPU_AVXVNNI)
 #elif defined(__aarch64__) && !DSMOE_NO_NEON && DSM__K_DOTPROD
@@ -3997,7 +4014,8 @@ DSM__FN void dsm__tok_layout(dsm__tok *t, const dsm__tok_keys *k, dsm__arena *m)
 }
 DSM__FN int dsm__tok_kind_of(const dsm__tok_keys *k, uint64_t i, dsm__str text) { /* as the file has it; without a list the names must do */
     dsm__file_number v;
-    if (!k->kinds) return dsm__tok_byte_of(text) >= 0 ? DSM_TOKEN_BYTE : dsm__str_is(text, "<unk>") ? DSM_TOKEN_UNKNOWN : dsm__tok_looks_special(text) && text.n > 3 ? DSM_TOKEN_CONTROL : DSM_TOKEN_NORMAL;
+    if (!k->kinds) return dsm__tok_byte_of(text) >= 0 ? DSM_TOKEN_BYTE : dsm__str_is(text, "<unk>") ? DSM_TOKEN_UNKNOWN :
+                          dsm__tok_looks_special(text) && text.n > 3 ? DSM_TOKEN_CONTROL : DSM_TOKEN_NORMAL;
     v = dsm__file_element(k->kinds, i);
     return v.whole && v.u >= DSM_TOKEN_NORMAL && v.u <= DSM_TOKEN_BYTE ? (int)v.u : DSM_TOKEN_NORMAL;
 }
@@ -4033,7 +4051,7 @@ DSM__FN dsm_status dsm__tok_read_tokens(dsm__tok *t, const dsm__tok_keys *k, con
         if (kind == DSM_TOKEN_BYTE) { byte = dsm__tok_byte_of(s); if (byte < 0) kind = DSM_TOKEN_NORMAL; }
         t->kind[id] = (uint8_t)kind; t->offset[id] = used;
         if (byte >= 0) { *to = (char)byte; n = 1; if (t->byte_id[byte] < 0) t->byte_id[byte] = (int32_t)id; }
-        else if (!t->spm && (kind == DSM_TOKEN_NORMAL || kind == DSM_TOKEN_UNUSED || kind == DSM_TOKEN_BYTE) && (n = dsm__tok_unmap(byte_of, s.at, s.n, to)) != SIZE_MAX) t->kind[id] |= DSM__TOK_MERGES;
+        else if (!t->spm && (kind == DSM_TOKEN_NORMAL || kind == DSM_TOKEN_UNUSED) && (n = dsm__tok_unmap(byte_of, s.at, s.n, to)) != SIZE_MAX) t->kind[id] |= DSM__TOK_MERGES;
         else if (t->spm && (kind == DSM_TOKEN_NORMAL || kind == DSM_TOKEN_UNUSED)) {
             n = 0; t->kind[id] |= DSM__TOK_MERGES;
             for (size_t i = 0; i < s.n; i++) if (s.n - i >= 3 && !memcmp(s.at + i, DSM__TOK_LOW, 3)) { to[n++] = ' '; i += 2; } else to[n++] = s.at[i];
@@ -4074,7 +4092,8 @@ DSM__FN dsm_status dsm__tok_read_merges(dsm__tok *t, const dsm__key_ref *merges,
         right = m == 1 ? t->byte_id[(uint8_t)line[n]] : dsm__tok_find(t, line + n, m);
         if (left < 0 || right < 0) { ++*skipped; continue; }
         /* results mostly come in the order of ids */
-        id = guess < t->n_tokens && (t->kind[guess] & DSM__TOK_MERGES) && dsm__str_same(dsm__tok_str(t, (uint32_t)guess), dsm__str_n(line, n + m)) ? guess : dsm__tok_find(t, line, n + m);
+        id = guess < t->n_tokens && (t->kind[guess] & DSM__TOK_MERGES) && dsm__str_same(dsm__tok_str(t, (uint32_t)guess), dsm__str_n(line, n + m)) ? guess :
+             dsm__tok_find(t, line, n + m);
         if (id < 0) { ++*skipped; continue; }
         guess = id + 1; t->merged[rank] = (uint32_t)id;
         if (!dsm__tok_put_pair(t, (uint32_t)left, (uint32_t)right, rank)) return dsm__err(error, DSM__ERR_TOK_COLLIDE, dsm__s("merges"));
@@ -4142,15 +4161,18 @@ DSM__FN void dsm__tok_choose_template(dsm__tok *t, const dsm__file *f, const dsm
     else if (dsm__str_has(s, "<|im_start|>")) t->family = DSM_TEMPLATE_CHATML;
     else if (dsm__str_has(s, "<|start_header_id|>")) t->family = DSM_TEMPLATE_LLAMA3;
     if (t->family) { t->reasons |= t->family == DSM_TEMPLATE_R1 || t->family == DSM_TEMPLATE_V31; return; }
+    /* no template: what the vocabulary tells. A distilled model has its own <think>, a V3 or R1 can't be told apart */
     if (dsm__tok_special(t, user) >= 0 && dsm__tok_special(t, DSM__TOK_ASSISTANT) >= 0) t->family = t->pre == DSM__TOK_PRE_V3 || t->think < 0 ? DSM_TEMPLATE_V3 : DSM_TEMPLATE_R1;
-    else t->family = t->spm ? DSM_TEMPLATE_RAW : t->pre == DSM__TOK_PRE_LLM ? DSM_TEMPLATE_LLM : t->pre == DSM__TOK_PRE_CODER ? DSM_TEMPLATE_CODER : t->pre == DSM__TOK_PRE_V3 ? DSM_TEMPLATE_V3 : DSM_TEMPLATE_RAW;
+    else t->family = t->spm ? DSM_TEMPLATE_RAW : t->pre == DSM__TOK_PRE_LLM ? DSM_TEMPLATE_LLM : t->pre == DSM__TOK_PRE_CODER ? DSM_TEMPLATE_CODER :
+                     t->pre == DSM__TOK_PRE_V3 ? DSM_TEMPLATE_V3 : DSM_TEMPLATE_RAW;
     t->reasons |= t->family == DSM_TEMPLATE_R1;
-    dsm__err_log(log, DSM_LOG_WARNING, s.n ? "tokenizer.chat_template is none that is known; conversations are written as %" : "the file has no chat template; conversations are written as %",
+    dsm__err_log(log, DSM_LOG_WARNING, "%; conversations are written as %", dsm__s(s.n ? "tokenizer.chat_template is none that is known" : "the file has no chat template"),
         dsm__s(names[t->family]));
 #undef DSM__TOK_ASSISTANT
 }
 DSM__FN void dsm__tok_close(dsm__tok *t) { dsm__mem_free(&t->allocator, t->block, (size_t)t->bytes); memset(t, 0, sizeof *t); }
-DSM__FN dsm_status dsm__tok_list(const dsm__file *f, const char *name, int strings, uint64_t n_tokens, const dsm__key_ref **key, dsm_error *error) { /* an optional array; with as many entries as tokens, where that counts */
+/* An optional array, with as many entries as there are tokens, where that counts. */
+DSM__FN dsm_status dsm__tok_list(const dsm__file *f, const char *name, int strings, uint64_t n_tokens, const dsm__key_ref **key, dsm_error *error) {
     const dsm__key_ref *k = dsm__file_key(f, name);
     int good = k && k->type == 9 && (strings ? k->element == 8 : k->element != 8 && k->element != 9 && k->element != 12);
     *key = NULL;
@@ -4185,7 +4207,8 @@ DSM__FN dsm_status dsm__tok_open_parts(dsm__tok *t, const dsm__file *f, const ds
         for (; i < DSM__COUNT(dsm__tok_pres) && !dsm__str_is(pre, dsm__tok_pres[i].name); i++) {}
         if (i == DSM__COUNT(dsm__tok_pres)) return dsm__err(error, DSM__ERR_TOK_PRE, dsm__t(pre));
         t->pre = dsm__tok_pres[i].pre;
-        if (t->pre == DSM__TOK_PRE_DEFAULT) dsm__err_log(log, DSM_LOG_WARNING, "tokenizer.ggml.pre is missing or 'default': text may be cut in other places than in training, and answers get worse; convert the model anew");
+        if (t->pre == DSM__TOK_PRE_DEFAULT) dsm__err_log(log, DSM_LOG_WARNING,
+            "tokenizer.ggml.pre is missing or 'default': text may be cut in other places than in training, and answers get worse; convert the model anew");
         t->whole_first = t->pre == DSM__TOK_PRE_LLAMA3;
     }
     t->n_tokens = (int)k.tokens->count;
@@ -4218,7 +4241,7 @@ DSM__FN dsm_status dsm__tok_open_parts(dsm__tok *t, const dsm__file *f, const ds
     dsm__tok_read_specials(t, f, log);
     for (uint32_t i = 0; i < t->n_added; i++) t->first[(uint8_t)t->text[t->offset[t->added[i]]]] |= (uint8_t)dsm__tok_mode_bits(t, t->added[i]);
     for (int b = 0; b < 256; b++) missing += t->byte_id[b] < 0;
-    t->byte_instead = t->unknown >= 0 ? t->unknown : t->byte_id['?'];
+    t->byte_instead = t->unknown >= 0 ? t->unknown : t->byte_id[63 /* ? */];
     if (missing) dsm__err_log(log, DSM_LOG_WARNING, "% of the 256 bytes have no token; text with them is not kept as it is", dsm__u(missing));
     v = t->spm || t->pre == DSM__TOK_PRE_LLAMA3;
     if ((e = dsm__file_bool(f, "tokenizer.ggml.add_bos_token", v, &t->add_bos, error)) != DSM_OK) return e;
@@ -4265,7 +4288,10 @@ DSM__FN uint32_t dsm__tok_next_symbol(const dsm__tok_piece *p, uint32_t at) {
     v = p->sym[at + 1] & ~DSM__TOK_INNER;
     return v > at ? v : at + 2;
 }
-DSM__FN uint32_t dsm__tok_symbol_before(const dsm__tok_piece *p, uint32_t at) { uint32_t v = p->sym[at - 1]; return v & DSM__TOK_INNER ? v & ~DSM__TOK_INNER : at - 1; } /* at > 0 */
+DSM__FN uint32_t dsm__tok_symbol_before(const dsm__tok_piece *p, uint32_t at) { /* at > 0 */
+    uint32_t v = p->sym[at - 1];
+    return v & DSM__TOK_INNER ? v & ~DSM__TOK_INNER : at - 1;
+}
 DSM__FN void dsm__tok_set_symbol(dsm__tok_piece *p, uint32_t at, uint32_t next, uint32_t id) {
     p->sym[at] = id;
     if (next - at > 1) { p->sym[at + 1] = next | DSM__TOK_INNER; p->sym[next - 1] = at | DSM__TOK_INNER; }
@@ -4323,6 +4349,10 @@ DSM__FN void dsm__tok_push(dsm__tok_run *r, int32_t id) {
     r->count++;
 }
 DSM__FN void dsm__tok_push_byte(dsm__tok_run *r, uint8_t byte) { int32_t id = r->t->byte_id[byte]; dsm__tok_push(r, id < 0 ? r->t->byte_instead : id); }
+DSM__FN void dsm__tok_push_symbol(dsm__tok_run *r, int32_t id, const uint8_t *s, size_t n) { /* bytes instead of no token, or of one that no text may become */
+    if (id >= 0 && !(r->t->kind[id] & DSM__TOK_GUARDED)) dsm__tok_push(r, id);
+    else for (size_t i = 0; i < n; i++) dsm__tok_push_byte(r, s[i]);
+}
 DSM__FN void *dsm__tok_memory(dsm__tok_run *r, uint64_t bytes) { /* valid until the next call; NULL: none, and the status says so */
     if (bytes <= DSM__TOK_STACK * 4) return r->stack;
     if (bytes <= r->work_bytes) return r->work;
@@ -4336,7 +4366,7 @@ DSM__FN void *dsm__tok_memory(dsm__tok_run *r, uint64_t bytes) { /* valid until 
 DSM__FN void dsm__tok_bpe(dsm__tok_run *r, const uint8_t *s, size_t n) { /* one piece */
     const dsm__tok *t = r->t; dsm__tok_piece p; uint32_t *words;
     if (n == 1) { dsm__tok_push_byte(r, *s); return; }
-    if (t->whole_first && n <= t->longest) { int32_t id = dsm__tok_find(t, (const char *)s, n); if (id >= 0) { dsm__tok_push(r, id); return; } }
+    if (t->whole_first && n <= t->longest) { int32_t id = dsm__tok_find(t, (const char *)s, n); if (id >= 0) { dsm__tok_push_symbol(r, id, s, n); return; } }
     if (n >= DSM__TOK_NO_ID) { r->status = dsm__err(r->error, DSM__ERR_TOO_LARGE, dsm__s("a word of 2 GB")); return; }
     words = (uint32_t *)dsm__tok_memory(r, dsm__tok_piece_words(n) * 4);
     if (!words) return;
@@ -4344,8 +4374,10 @@ DSM__FN void dsm__tok_bpe(dsm__tok_run *r, const uint8_t *s, size_t n) { /* one 
     dsm__tok_piece_place(&p, words);
     for (size_t i = 0; i < n; i++) p.sym[i] = t->byte_id[s[i]] < 0 ? DSM__TOK_NO_ID : (uint32_t)t->byte_id[s[i]];
     dsm__tok_merge(&p);
-    for (uint32_t at = 0; at < p.n; at = dsm__tok_next_symbol(&p, at))
-        if (p.sym[at] == DSM__TOK_NO_ID) dsm__tok_push_byte(r, s[at]); else dsm__tok_push(r, (int32_t)p.sym[at]);
+    for (uint32_t at = 0, next; at < p.n; at = next) {
+        next = dsm__tok_next_symbol(&p, at);
+        dsm__tok_push_symbol(r, p.sym[at] == DSM__TOK_NO_ID ? DSM__TOK_NONE : (int32_t)p.sym[at], s + at, next - at);
+    }
 }
 DSM__FN void dsm__tok_split(dsm__tok_run *r, const dsm__tok_pass *pass, const uint8_t *s, size_t from, size_t end) { /* as deep as there are passes: at most 7 */
     size_t gap = from, to;
@@ -4377,7 +4409,7 @@ DSM__FN void dsm__tok_spm(dsm__tok_run *r, const uint8_t *from, size_t n) { /* a
         int32_t id;
         next = dsm__tok_next_symbol(&p, at);
         id = next - at <= t->longest ? dsm__tok_find(t, (const char *)s + at, next - at) : DSM__TOK_NONE;
-        if (id >= 0) dsm__tok_push(r, id); else for (; at < next; at++) dsm__tok_push_byte(r, s[at]);
+        dsm__tok_push_symbol(r, id, s + at, next - at);
     }
 }
 DSM__FN void dsm__tok_fragment(dsm__tok_run *r, const uint8_t *s, size_t n) { /* between added tokens */
@@ -4407,7 +4439,8 @@ DSM__FN dsm_status dsm__tok_finish(dsm__tok_run *r, size_t *count) {
 DSM__FN void dsm__tok_begin(dsm__tok_run *r) { if (r->t->bos >= 0 && !r->count) { dsm__tok_push(r, r->t->bos); r->bos = 1; } }
 /* flags: DSM_TOKENIZE_*, DSM__TOK_MESSAGE. MORE: there are *count ids, more than cap. work (aligned to 4; may be NULL) is for pieces of more than 960 bytes and takes
    about 8.3 times their length (llama: 9.3 times the text); where it is too small the allocator is asked. Thread-safe. */
-DSM__FN dsm_status dsm__tok_encode(const dsm__tok *t, const char *text, size_t n, int flags, int32_t *ids, size_t cap, size_t *count, void *work, size_t work_bytes, dsm_error *error) {
+DSM__FN dsm_status dsm__tok_encode(const dsm__tok *t, const char *text, size_t n, int flags, int32_t *ids, size_t cap, size_t *count,
+                                   void *work, size_t work_bytes, dsm_error *error) {
     uint32_t stack[DSM__TOK_STACK]; dsm__tok_run r;
     if (dsm__tok_start(&r, t, stack, ids, cap, work, work_bytes, error) == DSM_OK) {
         if (flags & DSM_TOKENIZE_BOS) dsm__tok_begin(&r);
@@ -4417,7 +4450,9 @@ DSM__FN dsm_status dsm__tok_encode(const dsm__tok *t, const char *text, size_t n
 }
 
 /* ---- ids to text ---- */
-DSM__FN dsm_token_kind dsm__tok_kind(const dsm__tok *t, int32_t id) { return id < 0 || id >= t->n_tokens ? DSM_TOKEN_UNUSED : (dsm_token_kind)(t->kind[id] & DSM__TOK_KIND); }
+DSM__FN dsm_token_kind dsm__tok_kind(const dsm__tok *t, int32_t id) {
+    return id < 0 || id >= t->n_tokens ? DSM_TOKEN_UNUSED : (dsm_token_kind)(t->kind[id] & DSM__TOK_KIND);
+}
 DSM__FN int dsm__tok_is_end(const dsm__tok *t, int32_t id) { return id >= 0 && id < t->n_tokens && (t->kind[id] & DSM__TOK_END) != 0; }
 DSM__FN dsm__str dsm__tok_bytes(const dsm__tok *t, int32_t id, int special) {
     dsm_token_kind kind = dsm__tok_kind(t, id);
@@ -4440,8 +4475,10 @@ DSM__FN size_t dsm__tok_decode(const dsm__tok *t, const int32_t *ids, size_t n, 
     }
     return size;
 }
-DSM__FN int dsm__tok_stream(const dsm__tok *t, dsm_stream *stream, int32_t id, char *out, size_t cap) { /* whole characters; id -1: what is held. -1: cap is too small, nothing changed */
-    dsm__str s = id < 0 ? dsm__str_n("", 0) : dsm__tok_bytes(t, id, 0); size_t held = stream->n_held > 0 && stream->n_held < 4 ? (size_t)stream->n_held : 0, n = held + s.n, keep;
+/* Whole characters; id -1: what is held. Gives how many bytes, or -1: cap is too small, nothing changed. */
+DSM__FN int dsm__tok_stream(const dsm__tok *t, dsm_stream *stream, int32_t id, char *out, size_t cap) {
+    dsm__str s = id < 0 ? dsm__str_n("", 0) : dsm__tok_bytes(t, id, 0);
+    size_t held = stream->n_held > 0 && stream->n_held < 4 ? (size_t)stream->n_held : 0, n = held + s.n, keep;
     if (n > cap || n > INT_MAX) return -1;
     if (held) memcpy(out, stream->held, held);
     if (s.n) memcpy(out + held, s.at, s.n);
@@ -4470,7 +4507,10 @@ DSM__FN void dsm__tok_page_special(dsm__tok_page *p, const char *text) { /* as w
     int32_t id = dsm__tok_special(p->r->t, text);
     if (id >= 0) dsm__tok_page_id(p, id); else dsm__tok_page_words(p, text);
 }
-DSM__FN void dsm__tok_page_end(dsm__tok_page *p, const char *text) { if (dsm__tok_special(p->r->t, text) >= 0 || p->r->t->eos < 0) dsm__tok_page_special(p, text); else dsm__tok_page_id(p, p->r->t->eos); }
+DSM__FN void dsm__tok_page_end(dsm__tok_page *p, const char *text) { /* the end of an answer: by its text, else the file's EOS */
+    if (dsm__tok_special(p->r->t, text) >= 0 || p->r->t->eos < 0) dsm__tok_page_special(p, text);
+    else dsm__tok_page_id(p, p->r->t->eos);
+}
 DSM__FN void dsm__tok_page_message(dsm__tok_page *p, const dsm_message *m) { /* an earlier answer without its reasoning, where the model wants that */
     size_t n = m->size || !m->text ? m->size : strlen(m->text), from = 0;
     if (m->role == DSM_ASSISTANT && p->r->t->reasons)
@@ -4501,8 +4541,9 @@ DSM__FN int dsm__tok_page_write(dsm__tok_page *p, const dsm_message *m, size_t n
         dsm__tok_page_words(p, "Assistant:");
         break;
     case DSM_TEMPLATE_CODER:
-        if (!dsm__tok_page_systems(p, m, n)) dsm__tok_page_words(p, "You are an AI programming assistant, utilizing the Deepseek Coder model, developed by Deepseek Company, and you only answer "
-            "questions related to computer science. For politically sensitive questions, security and privacy issues, and other non-computer science questions, you will refuse to answer\n");
+        if (!dsm__tok_page_systems(p, m, n)) dsm__tok_page_words(p, "You are an AI programming assistant, utilizing the Deepseek Coder model, developed by Deepseek Company, "
+            "and you only answer questions related to computer science. For politically sensitive questions, security and privacy issues, "
+            "and other non-computer science questions, you will refuse to answer\n");
         for (size_t i = 0; i < n; i++) {
             if (m[i].role == DSM_SYSTEM) continue;
             dsm__tok_page_words(p, m[i].role == DSM_USER ? "### Instruction:\n" : "### Response:\n");
@@ -4551,7 +4592,8 @@ DSM__FN int dsm__tok_page_write(dsm__tok_page *p, const dsm_message *m, size_t n
     dsm__tok_page_id(p, DSM__TOK_NONE); /* the last run */
     return inside;
 }
-DSM__FN dsm_status dsm__tok_page_open(dsm__tok_page *p, void **text, size_t *bytes) { /* after counting: memory for the longest run, out of the caller's or the allocator's */
+/* Memory for the longest run, the caller's or the allocator's. */
+DSM__FN dsm_status dsm__tok_page_open(dsm__tok_page *p, void **text, size_t *bytes) {
     dsm__tok_run *r = p->r;
     *text = NULL; *bytes = 0;
     if (r->status < 0) return r->status;
@@ -6426,6 +6468,8 @@ typedef struct dsm__turn {
     size_t start, keep;            /* on the timeline: where the answer begins; what stays after the turn, SIZE_MAX: all */
     size_t length;                 /* of the timeline as this turn knows it */
     char *bytes; size_t cap, from, to; /* the buffer: bytes[from .. to-1] are not said yet */
+    int32_t *ids;                  /* [context] of the prompt */
+    uint8_t *unused;               /* a bit for each id that no token uses */
     int32_t id; float logprob; int unreported; dsm_choice top[DSM__TURN_TOP]; /* of the newest token */
 } dsm__turn;
 
@@ -6524,10 +6568,342 @@ DSM__FN void dsm__turn_feed(dsm__turn *t, int32_t id, int is_end, size_t n, size
     if (t->mode == DSM__TURN_THINK && !t->forced && ++t->n_thought == (uint64_t)(t->desc.think_budget > 0 ? t->desc.think_budget : -1) && t->event != DSM__TURN_CLOSE) t->forced = 1;
 }
 
-// >>desk
-/* (being built) */
+/* ---- Turns of a session. The timeline holds what was fed: an end token never, a chosen token at once; it is computed in the next call. ---- */
+enum { DSM__TURN_TEXT_BYTES = 8 }; /* of a conversation, for each token of context, that are tokenised without asking the allocator */
+DSM__FN dsm__turn *dsm__turn_layout(dsm__arena *m, const dsm_model *model, int context) {
+    const dsm__tok *tok = &model->tok; size_t longest = 0; dsm__turn parts, *t;
+    for (int i = 0; i < tok->n_tokens; i++) { size_t n = tok->offset[i + 1] - tok->offset[i]; if (n > longest) longest = n; }
+    memset(&parts, 0, sizeof parts);
+    t = (dsm__turn *)dsm__mem_take(m, 1, sizeof *t);
+    parts.cap = longest + DSM__TURN_SPARE;
+    parts.ids = (int32_t *)dsm__mem_take(m, (uint64_t)context, sizeof(int32_t));
+    parts.unused = (uint8_t *)dsm__mem_take(m, ((uint64_t)model->arch.n_vocab + 7) / 8, 1);
+    parts.bytes = (char *)dsm__mem_take(m, parts.cap, 1);
+    if (t) *t = parts;
+    return t;
+}
+/* What dsm__run_plan and dsm__run_open must be told, for a context that has its default filled in. */
+DSM__FN void dsm__turn_sizes(const dsm_model *model, int context, uint64_t *turn_bytes, uint64_t *work_bytes) {
+    dsm__arena m;
+    memset(&m, 0, sizeof m);
+    dsm__turn_layout(&m, model, context);
+    *turn_bytes = m.used; *work_bytes = 8 * ((uint64_t)context * DSM__TURN_TEXT_BYTES + 4096); /* the tokeniser takes eight times the longest text */
+}
+DSM__FN dsm__turn *dsm__turn_of(dsm_session *s) { /* laid out at the first use; until then the memory is zero */
+    const dsm_model *model = s->model; dsm__turn *t = (dsm__turn *)s->turn; dsm__arena m;
+    if (t->bytes) return t;
+    memset(&m, 0, sizeof m); m.base = (uint8_t *)s->turn; m.size = s->turn_bytes;
+    t = dsm__turn_layout(&m, model, s->desc.context);
+    memset(t->unused, 0, ((size_t)model->arch.n_vocab + 7) / 8);
+    for (int i = 0; model->tok.n_tokens && i < model->arch.n_vocab; i++)
+        if (dsm__tok_kind(&model->tok, i) == DSM_TOKEN_UNUSED) t->unused[i >> 3] = (uint8_t)(t->unused[i >> 3] | 1u << (i & 7));
+    return t;
+}
+/* The model's own values: the file's general.sampling.* where it has them, else the family's. */
+DSM__FN void dsm__turn_defaults(const dsm_model *model, dsm_sampling *s) {
+    const dsm__file *f = &model->file; double v; uint64_t n; dsm_sampling own;
+    dsm__pick_defaults(s, model->tok.family, model->arch.mla);
+    own = *s;
+    if (dsm__file_f64(f, "general.sampling.temp", -2, &v, NULL) == DSM_OK && v >= 0 && v < 1e6) own.temperature = v > 0 ? (float)v : DSM_GREEDY;
+    if (dsm__file_u64(f, "general.sampling.top_k", INT_MAX, &n, NULL) == DSM_OK && n < INT_MAX) own.top_k = n ? (int)n : DSM_OFF;
+    if (dsm__file_f64(f, "general.sampling.top_p", -2, &v, NULL) == DSM_OK && v > 0) own.top_p = v < 1 ? (float)v : (float)DSM_OFF;
+    if (dsm__file_f64(f, "general.sampling.min_p", -2, &v, NULL) == DSM_OK && v >= 0 && v <= 1) own.min_p = v > 0 ? (float)v : (float)DSM_OFF;
+    if (dsm__file_f64(f, "general.sampling.penalty_repeat", -2, &v, NULL) == DSM_OK && v > 0 && v < 1e6) own.repetition_penalty = (float)v;
+    if (dsm__file_u64(f, "general.sampling.penalty_last_n", INT_MAX, &n, NULL) == DSM_OK && n < INT_MAX) own.repetition_window = n ? (int)n : DSM_OFF;
+    if (dsm__pick_check(&own, model->arch.n_vocab, NULL) == DSM_OK && own.temperature != 0) *s = own;
+}
+DSM__FN dsm_status dsm__turn_sampling(const dsm_model *model, const dsm_sampling *from, dsm_sampling *to, dsm_error *error) { /* checked and complete; NULL: greedy */
+    dsm_sampling own; dsm_status status;
+    memset(to, 0, sizeof *to); to->temperature = DSM_GREEDY;
+    if (from) *to = *from;
+    if ((status = dsm__pick_check(to, model->arch.n_vocab, error)) != DSM_OK) return status;
+    dsm__turn_defaults(model, &own); dsm__pick_complete(to, &own);
+    return DSM_OK;
+}
 
-#if 0 /* until struct dsm_model is here */
+DSM__FN void dsm__turn_end(dsm_session *s) {
+    dsm__turn *t = dsm__turn_of(s);
+    if (t->mode && (size_t)s->n_tokens == t->length && t->keep < t->length) dsm__run_rewind(s, t->keep, NULL);
+    t->mode = DSM__TURN_IDLE;
+}
+DSM__FN dsm_status dsm__turn_check(const dsm_turn_desc *desc, dsm_error *error) {
+    const char *field = NULL, *why = NULL;
+    if ((desc->messages != NULL) == (desc->prompt != NULL)) { field = "messages, prompt"; why = "a turn needs one of them, and not both"; }
+    else if (desc->messages ? !desc->n_messages : !desc->n_prompt) { field = desc->messages ? "n_messages" : "n_prompt"; why = "is 0: there is nothing to answer"; }
+    else if ((int)desc->think < -1 || (int)desc->think > 1) { field = "think"; why = "must be DSM_THINK_FREE, _ON or _OFF"; }
+    else if (desc->think_budget < DSM_OFF) { field = "think_budget"; why = "must be 1 or more, or 0 or DSM_OFF for none"; }
+    else if (desc->max_tokens < DSM_OFF) { field = "max_tokens"; why = "must be 1 or more, or 0 or DSM_OFF for no limit"; }
+    else if (desc->n_top < 0 || desc->n_top > DSM__TURN_TOP) { field = "n_top"; why = "must be 0 to 20"; }
+    else if (desc->n_stop < 0 || desc->n_stop > DSM__TURN_STOPS || (desc->n_stop && !desc->stop)) { field = "n_stop"; why = "must be 0 to 16, with a list"; }
+    for (int i = 0; !field && i < desc->n_stop; i++)
+        if (!desc->stop[i] || !desc->stop[i][0] || strlen(desc->stop[i]) > DSM__TURN_STOP_BYTES) { field = "stop"; why = "a stop string must have 1 to 64 bytes"; }
+    return field ? dsm__err(error, DSM__ERR_TURN, dsm__s(field), dsm__s(why)) : DSM_OK;
+}
+DSM__FN dsm_status dsm__turn_begin(dsm_session *s, const dsm_turn_desc *desc, dsm_error *error) {
+    dsm__turn *t = dsm__turn_of(s); const dsm__tok *tok = &s->model->tok; const int32_t *ids = desc->prompt; int32_t closing[DSM__COUNT(t->closing)];
+    dsm_sampling sampling; dsm_status status; size_t n = desc->n_prompt, n_closing = 0; int inside = 0, closed = 0;
+    status = dsm__turn_check(desc, error);
+    if (status == DSM_OK) status = dsm__turn_sampling(s->model, &desc->sampling, &sampling, error);
+    if (status == DSM_OK && desc->messages) {
+        ids = t->ids;
+        status = dsm__tok_chat(tok, desc->messages, desc->n_messages, desc->think, t->ids, (size_t)s->desc.context, &n, &inside, s->work, (size_t)s->work_bytes, error);
+        if (status == DSM_MORE) status = dsm__err(error, DSM__ERR_CONTEXT, dsm__u(n), dsm__i(s->desc.context));
+        if (status == DSM_OK && !n) status = dsm__err(error, DSM__ERR_TURN, dsm__s("messages"), dsm__s("become no tokens: there is nothing to answer")); }
+    if (status == DSM_OK && desc->think_budget > 0) {
+        status = dsm__tok_encode(tok, "\n</think>\n\n", 11, DSM_TOKENIZE_SPECIAL, closing, DSM__COUNT(closing), &n_closing, s->work, (size_t)s->work_bytes, error);
+        if (status == DSM_MORE || status == DSM_DONE) { status = DSM_OK; n_closing = 0; } } /* a vocabulary that needs more tokens than that can't be closed */
+    if (status == DSM_OK) dsm__turn_end(s); /* one that the caller left open */
+    if (status == DSM_OK) status = dsm__run_sync(s, ids, n, NULL, error);
+    if (status != DSM_OK) return status;
+    __atomic_store_n(&s->cancelled, 0, __ATOMIC_RELAXED); /* that was for something before */
+    t->desc = *desc; t->sampling = sampling;
+    t->event = DSM__TURN_NOTHING; t->reason = t->last = DSM_REASON_NONE; t->event_at = t->event_skip = t->from = t->to = 0; t->n_chosen = t->n_thought = 0; t->trim = t->forced = t->unreported = 0;
+    t->think = tok->think; t->end_think = tok->end_think; t->letters = t->think < 0 || t->end_think < 0; t->user = dsm__tok_special(tok, "<\xEF\xBD\x9CUser\xEF\xBD\x9C>");
+    memcpy(t->closing, closing, n_closing * sizeof *closing); t->n_closing = (int)n_closing; t->at_closing = 0;
+    t->id = -1; t->logprob = 0; t->start = t->length = n; t->keep = SIZE_MAX;
+    /* is the prompt inside reasoning? Its last tag says so */
+    for (size_t i = n; !t->letters && i > 0; i--) {
+        int32_t id = s->tokens[i - 1];
+        if (id == t->think) { t->keep = i - 1; inside = !closed; break; }
+        if (id == t->end_think) { closed = 1; inside = 0; }
+        if ((id == t->user && id >= 0) || dsm__tok_is_end(tok, id)) break; }
+    t->mode = inside ? DSM__TURN_THINK : closed ? DSM__TURN_TEXT : DSM__TURN_START;
+    t->trim = inside || closed;
+    return DSM_OK;
+}
+/* Chooses a token and puts it on the timeline, or finds out why there is none. */
+DSM__FN dsm_status dsm__turn_choose(dsm_session *s, dsm__turn *t, dsm_error *error) {
+    const dsm__tok *tok = &s->model->tok; dsm_choice choice; dsm_status status; size_t room, n; char *to; int is_end;
+    if (t->forced && t->at_closing < t->n_closing) { choice.id = t->closing[t->at_closing++]; choice.logprob = 0; for (int i = 0; i < DSM__TURN_TOP; i++) { t->top[i].id = -1; t->top[i].logprob = -INFINITY; } }
+    else {
+        float *logits = dsm__run_logits(s, DSM_OFF);
+        if (!logits) return dsm__err(error, DSM__ERR_NO_LOGITS);
+        status = dsm__pick_choose(logits, s->model->arch.n_vocab, &t->sampling, t->unused, s->tokens, (size_t)s->n_tokens, (uint64_t)s->n_tokens, &choice, t->top,
+                                  t->desc.n_top ? t->desc.n_top : DSM_OFF, error);
+        if (status != DSM_OK) return status;
+    }
+    is_end = dsm__tok_is_end(tok, choice.id);
+    if (!is_end && s->n_tokens >= s->desc.context) { t->last = DSM_REASON_CONTEXT; return DSM_OK; } /* an answer that is just complete has ended by itself */
+    t->logprob = choice.logprob; t->unreported = 1;
+    to = dsm__turn_room(t, &room); n = dsm__tok_decode_one(tok, choice.id, 0, to, room);
+    dsm__turn_feed(t, choice.id, is_end, n < room ? n : room, (size_t)s->n_tokens);
+    if (t->event == DSM__TURN_END) return DSM_OK;
+    status = dsm__run_append(s, choice.id, error);
+    t->length = (size_t)s->n_tokens;
+    if (t->desc.max_tokens > 0 && t->n_chosen >= (uint64_t)t->desc.max_tokens) t->last = DSM_REASON_LENGTH;
+    return status;
+}
+DSM__FN dsm_status dsm__turn_next(dsm_session *s, uint64_t budget_us, dsm_piece *piece, dsm_error *error) {
+    dsm__turn *t = dsm__turn_of(s); uint64_t begin = dsm__os_clock_us(), spent = 0; dsm_status status; int work;
+    memset(piece, 0, sizeof *piece); piece->id = -1;
+    if (!t->mode) return dsm__err(error, DSM__ERR_TURN, dsm__s("none"), dsm__s("is open: call dsm_turn_begin first"));
+    if (t->mode == DSM__TURN_OVER) { piece->kind = DSM_PIECE_END; piece->reason = t->reason; return DSM_DONE; }
+    for (;;) {
+        int said = dsm__turn_take(t, piece);
+        if (!said && !t->last && t->unreported && t->desc.n_top) { said = 1; piece->kind = t->mode == DSM__TURN_THINK ? DSM_PIECE_THINK : DSM_PIECE_TEXT; piece->text = ""; }
+        if (said) {
+            if (piece->kind == DSM_PIECE_END) return DSM_DONE;
+            piece->id = t->id; piece->logprob = t->logprob; piece->n_top = t->desc.n_top; piece->top = t->desc.n_top ? t->top : NULL; t->unreported = 0;
+            return DSM_MORE; }
+        if (t->last) { t->reason = t->last; dsm__turn_happens(t, DSM__TURN_END); continue; }
+        if ((size_t)s->n_tokens != t->length) return dsm__err(error, DSM__ERR_TURN, dsm__s("the session's timeline"), dsm__s("was changed by other calls: call dsm_turn_end"));
+        if (budget_us && spent >= budget_us) return DSM_MORE;
+        work = dsm__run_needed(s) < s->n_tokens;
+        status = dsm__run_step(s, budget_us ? budget_us - spent : 0, t->n_chosen > 0, error);
+        if (status == DSM_E_CANCELLED) { t->last = DSM_REASON_CANCELLED; continue; }
+        if (status != DSM_DONE) return status;
+        if (work && budget_us && dsm__os_clock_us() - begin >= budget_us) return DSM_MORE; /* choosing waits for the next call */
+        status = dsm__turn_choose(s, t, error);
+        if (status != DSM_OK) return status;
+        spent = dsm__os_clock_us() - begin;
+    }
+}
+
+// >>desk
+/* Every public function: check the arguments, fill in defaults, call down, report. No other room calls a public function. Test: tests/misuse.c, tests/plan.c */
+DSMOE_API const char *dsm_version(void) { return DSM_VERSION; }
+DSMOE_API const char *dsm_status_name(dsm_status status) {
+    switch (status) {
+    case DSM_OK: return "DSM_OK"; case DSM_MORE: return "DSM_MORE"; case DSM_DONE: return "DSM_DONE";
+    case DSM_E_ARGUMENT: return "DSM_E_ARGUMENT"; case DSM_E_MEMORY: return "DSM_E_MEMORY"; case DSM_E_IO: return "DSM_E_IO";
+    case DSM_E_FORMAT: return "DSM_E_FORMAT"; case DSM_E_UNSUPPORTED: return "DSM_E_UNSUPPORTED"; case DSM_E_CONTEXT: return "DSM_E_CONTEXT";
+    case DSM_E_CANCELLED: return "DSM_E_CANCELLED"; case DSM_E_BUSY: return "DSM_E_BUSY"; case DSM_E_NUMBER: return "DSM_E_NUMBER";
+    case DSM_E_SNAPSHOT: return "DSM_E_SNAPSHOT"; case DSM_E_THREAD: return "DSM_E_THREAD"; }
+    return "?";
+}
+DSMOE_API const char *dsm_isa_name(int i) { return dsm__k_isa_name(i); }
+
+/* ---- models ---- */
+DSM__FN void dsm__desk_printable(char *to, size_t cap, dsm__str from) { /* cut, and printable */
+    size_t n = from.n < cap - 1 ? from.n : cap - 1;
+    for (size_t i = 0; i < n; i++) to[i] = (unsigned char)from.at[i] < 32 ? '?' : from.at[i];
+    while (n && n < from.n && ((unsigned char)from.at[n] & 0xC0) == 0x80) n--; /* no half character */
+    to[n] = 0;
+}
+DSM__FN void dsm__desk_formats(const dsm__file *f, char *to, size_t cap) { /* the tensors' types, most bytes first */
+    uint64_t bytes[64]; size_t used = 0; to[0] = 0;
+    memset(bytes, 0, sizeof bytes);
+    for (size_t i = 0; i < f->n_tensors; i++) bytes[f->tensors[i].ggml < 64 ? f->tensors[i].ggml : 63] += f->tensors[i].bytes;
+    for (;;) {
+        uint32_t best = 0; size_t n;
+        for (uint32_t t = 1; t < 64; t++) if (bytes[t] > bytes[best]) best = t;
+        if (!bytes[best]) return;
+        { const char *name = dsm__fmt_ggml_name(best); n = strlen(name);
+          if (used + n + 3 > cap) return;
+          if (used) { memcpy(to + used, ", ", 2); used += 2; }
+          memcpy(to + used, name, n + 1); used += n; }
+        bytes[best] = 0;
+    }
+}
+DSM__FN void dsm__desk_free(dsm_model *m) {
+    dsm_allocator a = m->allocator;
+    dsm__pool_close(&m->pool); dsm__arch_close(&m->arch); dsm__tok_close(&m->tok); dsm__file_close(&m->file);
+    dsm__mem_free(&a, m, sizeof *m);
+}
+DSMOE_API dsm_status dsm_model_open(dsm_model **model, const dsm_model_desc *desc, dsm_error *error) {
+    dsm_model *m; dsm_status status; int sources;
+    if (!model) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("model"), dsm__s("is NULL: where should the model go?"));
+    *model = NULL;
+    if (!desc) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("desc"), dsm__s("is NULL"));
+    sources = (desc->path != NULL) + (desc->data != NULL) + (desc->use_fd != 0) + (desc->reader.read_at != NULL);
+    if (sources != 1) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("model descriptor"), dsm__s(sources ? "has more than one of path, data, fd and reader" : "has no source: set path, data, use_fd or reader"));
+    if (!desc->allocator.alloc != !desc->allocator.free) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("allocator"), dsm__s("needs both alloc and free, or neither"));
+    if (!(m = (dsm_model *)dsm__mem_alloc(&desc->allocator, sizeof *m))) return dsm__err(error, DSM__ERR_NO_MEMORY, dsm__u(sizeof *m), dsm__s("the model"));
+    m->allocator = desc->allocator; m->log = desc->log; m->progress = desc->progress; m->header_only = desc->header_only;
+    m->kernels = dsm__k_select(desc->isa);
+    if (!m->kernels) {
+        char names[160]; size_t n = 0;
+        for (int i = 0; dsm__k_isa_name(i); i++) {
+            const char *name = dsm__k_isa_name(i); size_t z = strlen(name);
+            if (n + z + 2 < sizeof names) { if (n) names[n++] = ' '; memcpy(names + n, name, z); n += z; } }
+        status = dsm__err(error, DSM__ERR_ISA, dsm__s(desc->isa), dsm__t(dsm__str_n(names, n)));
+        dsm__mem_free(&desc->allocator, m, sizeof *m); return status; }
+    status = dsm__file_open(&m->file, desc, &m->allocator, error);
+    if (status == DSM_OK) status = dsm__tok_open(&m->tok, &m->file, &m->allocator, &m->log, error);
+    if (status == DSM_OK) status = dsm__arch_open(&m->arch, &m->file, &m->allocator, &m->log, m->tok.n_tokens, error);
+    if (status == DSM_OK && !desc->header_only) status = dsm__pool_open(&m->pool, &desc->jobs, desc->threads, error);
+    if (status != DSM_OK) { dsm__desk_free(m); return status; }
+    dsm__desk_printable(m->name, sizeof m->name, m->arch.name);
+    dsm__desk_printable(m->architecture, sizeof m->architecture, m->arch.architecture);
+    dsm__desk_formats(&m->file, m->formats, sizeof m->formats);
+    *model = m;
+    return DSM_OK;
+}
+DSMOE_API dsm_status dsm_model_close(dsm_model **model, dsm_error *error) {
+    int open;
+    if (!model || !*model) return DSM_OK;
+    open = __atomic_load_n(&(*model)->sessions, __ATOMIC_SEQ_CST);
+    if (open) return dsm__err(error, DSM__ERR_SESSIONS_OPEN, dsm__i(open));
+    dsm__desk_free(*model); *model = NULL;
+    return DSM_OK;
+}
+#define DSM__DESK_MODEL(model) if (!(model)) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("model"), dsm__s("is NULL"))
+DSMOE_API dsm_status dsm_model_warm(dsm_model *model, uint64_t budget_us, dsm_error *error) {
+    uint64_t begin = dsm__os_clock_us(), total = 0, at = 0;
+    DSM__DESK_MODEL(model);
+    for (int s = 0; s < model->file.n_shards; s++) total += model->file.shards[s].map.size;
+    for (int s = 0; s < model->file.n_shards; s++) {
+        const dsm__os_map *map = &model->file.shards[s].map;
+        for (size_t i = 0, step = 1u << 22; i < map->size; i += step, at += step) {
+            size_t n = map->size - i < step ? map->size - i : step; volatile uint8_t sink = 0;
+            if (n < step) { step = n; }
+            if (at < model->warmed) continue;
+            dsm__os_advise(map->at + i, n, DSM__OS_WILL_NEED);
+            for (size_t j = 0; j < n; j += 4096) sink = (uint8_t)(sink + map->at[i + j]);
+            (void)sink; model->warmed = at + n;
+            if (model->progress.progress && model->progress.progress(model->progress.user, model->warmed, total, "paging the weights in"))
+                return dsm__err(error, DSM__ERR_CANCELLED, dsm__s("paging in"));
+            if (budget_us && dsm__os_clock_us() - begin >= budget_us && model->warmed < total) return DSM_MORE;
+        }
+    }
+    model->warmed = 0; /* the next call starts again */
+    return DSM_DONE;
+}
+DSMOE_API dsm_status dsm_model_trim(dsm_model *model, dsm_error *error) {
+    DSM__DESK_MODEL(model);
+    for (int s = 0; s < model->file.n_shards; s++)
+        if (model->file.shards[s].map.size) dsm__os_advise(model->file.shards[s].map.base, model->file.shards[s].map.base_size, DSM__OS_DONT_NEED);
+    return DSM_OK;
+}
+DSMOE_API dsm_status dsm_model_describe(const dsm_model *model, dsm_model_info *info, dsm_error *error) {
+    const dsm__arch *a;
+    DSM__DESK_MODEL(model);
+    if (!info) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("info"), dsm__s("is NULL"));
+    memset(info, 0, sizeof *info); a = &model->arch;
+    info->name = model->name; info->architecture = model->architecture; info->formats = model->formats;
+    info->file_bytes = model->file.file_bytes; info->weight_bytes = model->file.weight_bytes;
+    info->parameters = a->parameters; info->active = a->active;
+    info->n_layers = a->n_layers; info->n_mtp_layers = a->n_mtp; info->width = a->width; info->n_heads = a->n_heads; info->n_kv_heads = a->n_kv_heads;
+    info->n_vocab = a->n_vocab ? a->n_vocab : model->tok.n_tokens; info->latent = a->latent; info->n_rot = a->n_rot;
+    info->n_experts = a->n_experts; info->n_experts_used = a->n_used; info->n_shared = a->n_shared;
+    info->trained_context = a->context; info->vocabulary_only = a->vocabulary_only; info->fingerprint = a->fingerprint;
+    info->chat = model->tok.family; info->has_think = model->tok.think >= 0 && model->tok.end_think >= 0;
+    return DSM_OK;
+}
+DSM__FN double dsm__desk_number(uint32_t type, const uint8_t *p) {
+    double d = 0; float f; int64_t i;
+    switch (type) {
+    case 0: case 7: return *p; case 1: return (int8_t)*p; case 2: return dsm__load16(p); case 3: return (int16_t)dsm__load16(p);
+    case 4: return dsm__load32(p); case 5: return (int32_t)dsm__load32(p); case 6: memcpy(&f, p, 4); return (double)f;
+    case 10: return (double)dsm__load64(p); case 11: i = (int64_t)dsm__load64(p); return (double)i; case 12: memcpy(&d, p, 8); return d; default: return 0; }
+}
+DSMOE_API dsm_status dsm_model_key(const dsm_model *model, size_t i, dsm_key *key) {
+    const dsm__key_ref *k;
+    if (!model || !key) return DSM_E_ARGUMENT;
+    memset(key, 0, sizeof *key);
+    if (i >= model->file.n_keys) return DSM_DONE;
+    k = &model->file.keys[i];
+    key->name = k->key.at; key->name_size = k->key.n; key->type = (int)k->type; key->element = (int)k->element; key->count = k->count;
+    if (k->type == 8) { key->text = (const char *)k->at; key->text_size = (size_t)k->size; }
+    else if (k->type != 9) key->number = dsm__desk_number(k->type, k->at);
+    return DSM_OK;
+}
+DSMOE_API dsm_status dsm_model_tensor(const dsm_model *model, size_t i, dsm_tensor *tensor) {
+    const dsm__tensor_ref *t;
+    if (!model || !tensor) return DSM_E_ARGUMENT;
+    memset(tensor, 0, sizeof *tensor);
+    if (i >= model->file.n_tensors) return DSM_DONE;
+    t = &model->file.tensors[i];
+    tensor->name = t->name.at; tensor->name_size = t->name.n; tensor->format = dsm__fmt_ggml_name(t->ggml); tensor->n_dims = t->n_dims;
+    for (int d = 0; d < 4; d++) tensor->shape[d] = t->ne[d];
+    tensor->bytes = t->bytes; tensor->data = t->data;
+    return DSM_OK;
+}
+DSMOE_API const char *dsm_model_isa(const dsm_model *model) { return model ? model->kernels->isa : ""; }
+DSMOE_API int dsm_model_threads(const dsm_model *model) { return model && !model->header_only ? dsm__pool_workers(&model->pool) : 0; }
+
+/* ---- formats ---- */
+DSMOE_API const char *dsm_format_name(int i) { return i >= 0 && i < DSM__FMT_COUNT ? dsm__fmts[i].name : NULL; }
+DSM__FN dsm_status dsm__desk_format(const char *name, size_t n, int *fmt, dsm_error *error) {
+    if (!name) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("format"), dsm__s("is NULL"));
+    for (*fmt = 0; *fmt < DSM__FMT_COUNT; ++*fmt)
+        if (dsm__str_is(dsm__str_of(name), dsm__fmts[*fmt].name)) {
+            if (n % (size_t)dsm__fmts[*fmt].unit) return dsm__err(error, DSM__ERR_ROW, dsm__u(n), dsm__s(name), dsm__i(dsm__fmts[*fmt].unit));
+            return DSM_OK; }
+    return dsm__err(error, DSM__ERR_FORMAT_NAME, dsm__s(name));
+}
+DSMOE_API dsm_status dsm_format_bytes(const char *format, size_t n, size_t *bytes, dsm_error *error) {
+    int fmt; dsm_status status = dsm__desk_format(format, n, &fmt, error);
+    if (status != DSM_OK) return status;
+    if (!bytes) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("bytes"), dsm__s("is NULL"));
+    *bytes = dsm__fmt_row_bytes(fmt, n);
+    return DSM_OK;
+}
+DSMOE_API dsm_status dsm_dequantize_row(const char *format, const void *from, float *to, size_t n, dsm_error *error) {
+    int fmt; dsm_status status = dsm__desk_format(format, n, &fmt, error);
+    if (status != DSM_OK) return status;
+    if (n && (!from || !to)) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("from, to"), dsm__s("must not be NULL"));
+    dsm__fmt_dequantize(fmt, (const uint8_t *)from, to, n);
+    return DSM_OK;
+}
+DSMOE_API dsm_status dsm_quantize_row(const char *format, const float *from, const float *importance, void *to, size_t n, dsm_error *error) {
+    int fmt; dsm_status status = dsm__desk_format(format, n, &fmt, error);
+    if (status != DSM_OK) return status;
+    if (n && (!from || !to)) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("from, to"), dsm__s("must not be NULL"));
+    if (!dsm__fmt_quantize(fmt, from, importance, (uint8_t *)to, n)) return dsm__err(error, DSM__ERR_NO_WRITER, dsm__s(format));
+    return DSM_OK;
+}
+
 /* -- tok -- */
 DSM__FN dsm_status dsm__desk_text(const dsm_model *model, const char *what, int bad, const void *ids, size_t cap, const size_t *count, dsm_error *error) {
     if (!model) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s(what), dsm__s("there is no model"));
@@ -6574,7 +6950,6 @@ DSMOE_API dsm_status dsm_fim_format(const dsm_model *model, const char *prefix, 
     return e ? e : dsm__tok_fim(&model->tok, prefix, n_prefix, suffix, n_suffix, ids, cap, count, NULL, 0, error);
 }
 /* -- end of tok -- */
-#endif
 
 /* -- talk: choosing -- */
 DSMOE_API dsm_status dsm_pick(float *logits, int n_vocab, const dsm_sampling *sampling, const int32_t *recent, size_t n_recent, uint64_t position,
@@ -6588,6 +6963,59 @@ DSMOE_API dsm_status dsm_pick(float *logits, int n_vocab, const dsm_sampling *sa
     if (status) return status;
     if (sampling->temperature == 0) return dsm__err(error, DSM__ERR_SAMPLING, dsm__s("temperature"), dsm__s("must be above 0, or DSM_GREEDY: there is no model here to ask for its own"));
     return dsm__pick_choose(logits, n_vocab, sampling, NULL, recent, n_recent, position, choice, top, n_top, error);
+}
+DSMOE_API dsm_status dsm_sampling_default(const dsm_model *model, dsm_sampling *sampling, dsm_error *error) {
+    if (!model || !sampling) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("dsm_sampling_default"), dsm__s("model and sampling must not be NULL"));
+    dsm__turn_defaults(model, sampling);
+    return DSM_OK;
+}
+DSMOE_API dsm_status dsm_session_next(dsm_session *session, const dsm_sampling *sampling, uint64_t budget_us, int32_t *token, dsm_error *error) {
+    dsm_session *s = session; dsm_status status; dsm_sampling full; dsm_choice choice; float *logits;
+    if (!s || !token) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("dsm_session_next"), dsm__s("session and token must not be NULL"));
+    *token = -1;
+    if ((status = dsm__run_enter(s, error)) != DSM_OK) return status;
+    if (!s->next_running) {
+        status = dsm__turn_sampling(s->model, sampling, &full, error);
+        logits = dsm__run_logits(s, DSM_OFF);
+        if (status == DSM_OK && !logits) status = dsm__err(error, DSM__ERR_NO_LOGITS);
+        if (status == DSM_OK && s->n_tokens >= s->desc.context) status = dsm__err(error, DSM__ERR_CONTEXT, dsm__i(s->n_tokens + 1), dsm__i(s->desc.context));
+        if (status == DSM_OK) status = dsm__pick_choose(logits, s->model->arch.n_vocab, &full, dsm__turn_of(s)->unused, s->tokens, (size_t)s->n_tokens, (uint64_t)s->n_tokens, &choice, NULL, DSM_OFF, error);
+        if (status == DSM_OK) status = dsm__run_append(s, choice.id, error);
+        if (status == DSM_OK) { s->next_running = 1; s->next_token = choice.id; }
+    }
+    if (status == DSM_OK) {
+        *token = s->next_token;
+        status = dsm__run_step(s, budget_us, 1, error);
+        if (status == DSM_DONE) s->next_running = 0;
+    }
+    dsm__run_leave(s);
+    return status;
+}
+
+/* ---- turns ---- */
+DSMOE_API dsm_status dsm_turn_begin(dsm_session *session, const dsm_turn_desc *desc, dsm_error *error) {
+    dsm_status status;
+    if (!session || !desc) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("dsm_turn_begin"), dsm__s("session and desc must not be NULL"));
+    if ((status = dsm__run_enter(session, error)) != DSM_OK) return status;
+    status = dsm__turn_begin(session, desc, error);
+    dsm__run_leave(session);
+    return status;
+}
+DSMOE_API dsm_status dsm_turn_next(dsm_session *session, uint64_t budget_us, dsm_piece *piece, dsm_error *error) {
+    dsm_status status;
+    if (!session || !piece) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("dsm_turn_next"), dsm__s("session and piece must not be NULL"));
+    if ((status = dsm__run_enter(session, error)) != DSM_OK) return status;
+    status = dsm__turn_next(session, budget_us, piece, error);
+    dsm__run_leave(session);
+    return status;
+}
+DSMOE_API dsm_status dsm_turn_end(dsm_session *session, dsm_error *error) {
+    dsm_status status;
+    if (!session) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("dsm_turn_end"), dsm__s("session must not be NULL"));
+    if ((status = dsm__run_enter(session, error)) != DSM_OK) return status;
+    dsm__turn_end(session);
+    dsm__run_leave(session);
+    return DSM_OK;
 }
 /* -- end of talk -- */
 
