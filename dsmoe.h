@@ -409,10 +409,10 @@ extern "C" {
 #define DSMOE_SCALAR_ONLY 0 /* no SIMD: small and slow, the same bits */
 #endif
 #ifndef DSMOE_NO_AVX2
-#define DSMOE_NO_AVX2 DSMOE_SCALAR_ONLY
+#define DSMOE_NO_AVX2 DSMOE_SCALAR_ONLY /* all of x86's SIMD */
 #endif
 #ifndef DSMOE_NO_AVX512
-#define DSMOE_NO_AVX512 DSMOE_SCALAR_ONLY /* the 512-bit and the 256-bit VNNI passes */
+#define DSMOE_NO_AVX512 DSMOE_NO_AVX2 /* AVX-512 with VNNI */
 #endif
 #ifndef DSMOE_NO_NEON
 #define DSMOE_NO_NEON DSMOE_SCALAR_ONLY
@@ -1442,7 +1442,8 @@ typedef struct dsm__kernels {
      DSM__ATTR    its target attribute, or nothing
      DSM__BITS    its words: 0 plain C, 128 NEON, 256 AVX2, 512 AVX-512
      DSM__DOT     1: there is an instruction for sums of four byte products (2: its AVX-VNNI spelling)
-     DSM__FLOATS  the pass whose float functions it has: itself, or one with the same registers
+     DSM__FLOATS  the pass whose float functions it has: itself, or one with the same registers (then DSM__FLOATS_HERE is 0)
+     DSM__UNPACKS the same for unpackers
    Nothing inline is shared between passes: gcc before 14 cannot inline across target attributes. Data may be shared. The short names below
    are the user's again at the end. */
 _Pragma("push_macro(\"K\")") _Pragma("push_macro(\"FN\")") _Pragma("push_macro(\"OUT\")") _Pragma("push_macro(\"UNROLL\")") _Pragma("push_macro(\"ROWS\")")
@@ -1687,7 +1688,8 @@ FN uint32_t K(top)(const float *x, int n) { /* the largest |x|, as bits; n a mul
     return a; }
 #define Act const int8_t *          /* 16 activations, as a tile likes them: broadcast from memory, four at a time */
 FN Act K(act)(const int8_t *p) { return p; }
-FN Ints K(ldw)(const uint8_t *p) { return DSM__SI(load)((const Ints *)(const void *)p); }
+FN Ints K(ldw)(const uint8_t *p, const int f) { /* AVX2's unpackers leave signed bytes as they are */
+    const Ints a = DSM__SI(load)((const Ints *)(const void *)p); return DSM__DOT == 2 && FORMAT.bias < 0 ? DSM__SI(xor)(a, K(all)(128)) : a; }
 #define DSM__START(x, e, slot) K(from)(x, from, e, f)
 #define DSM__ORDER (void)0
 #define DSM__OPAQUE
@@ -1787,7 +1789,7 @@ FN void K(put)(uint8_t *p, Chunk c, const int f) { /* rows interleaved by four b
     vst4q_u32((uint32_t *)(void *)p, t); }
 #define Act int8x16_t
 FN Act K(act)(const int8_t *p) { return vld1q_s8(p); }
-FN Ints K(ldw)(const uint8_t *p) { return vreinterpretq_u32_u8(vld1q_u8(p)); }
+FN Ints K(ldw)(const uint8_t *p, const int f) { (void)f; return vreinterpretq_u32_u8(vld1q_u8(p)); }
 FN void K(mac)(Ints *c, Ints *h, Ints w, Act x, const int i, const int n, const int32_t *from, const int f) {
     int32x4_t s = i ? vreinterpretq_s32_u32(*c) : vld1q_s32(from); const int8x16_t v = vreinterpretq_s8_u32(w); (void)h; (void)n; (void)f;
     switch (i % 4) {
@@ -2028,11 +2030,15 @@ OUT void K(pad)(uint8_t *to, const uint8_t *w, size_t stride, int bytes) {
                 UNROLL for (int t = 0; t < n; t++) K(fst)(y + t * ldy + r, k.acc[t]); } } break;
 
 /* prompts: a tile's rows are unpacked once (chunk: 16 * ROWS bytes; a tile is DSM__PANEL of them side by side; scales DSM__PANEL * ROWS floats) ... */
+#if DSM__UNPACKS_HERE
 #define DSM__UNPACKED(name) OUT void K(unpack_##name)(const uint8_t *w, size_t stride, int len, dsm__k_scratch to) { \
         const int f = DSM__FMT_##name; DSM__PAD; \
         for (int v = 0, z; v < DSM__PANEL; v++, w += ROWS * stride) for (int e = 0; e < len; e = z) { \
             Sink k; k.w = to.w + (v * 16 + e * DSM__PANEL) * ROWS; k.s = to.s + (v + e / FORMAT.width * DSM__PANEL) * ROWS; k.m = to.m + (v + e / FORMAT.width * DSM__PANEL) * ROWS; \
             DSM__WALK(name, 0) } }
+#else
+#define DSM__UNPACKED(name)
+#endif
 #if DSM__LANES /* ... and multiplied DSM__PANEL vectors of rows x DSM__TOKENS tokens at a time. p is in registers, acc in L1 (sums). */
 #define DSM__ALL UNROLL for (int t = 0; t < n; t++) UNROLL for (int v = 0; v < DSM__PANEL; v++)
 FN void K(tile64)(const uint8_t *w, const float *s, const float *m, const dsm__x64 *x, long ldx, float *y, long ldy, const int from, const int n, const int f) {
@@ -2042,7 +2048,7 @@ FN void K(tile64)(const uint8_t *w, const float *s, const float *m, const dsm__x
         UNROLL for (int i = 0; i < width / 4; i++) {
             if (i % 4 == 0) UNROLL for (int t = 0; t < n; t++) q[t] = K(act)(x[t * ldx].q + e + 4 * i);
             DSM__ORDER;
-            UNROLL for (int v = 0; v < DSM__PANEL; v++) a[v] = K(ldw)(w + ((e / 16 + i / 4) * DSM__PANEL + v) * 16 * ROWS + i % 4 * 4 * ROWS);
+            UNROLL for (int v = 0; v < DSM__PANEL; v++) a[v] = K(ldw)(w + ((e / 16 + i / 4) * DSM__PANEL + v) * 16 * ROWS + i % 4 * 4 * ROWS, f);
             DSM__ALL K(mac)(&c[t][v], &h[t][v], a[v], q[t], i, width / 4, DSM__START(x + t * ldx, e, t * DSM__PANEL + v), f); }
         UNROLL for (int v = 0; v < DSM__PANEL; v++) d[v] = K(fld)(s + (e / width * DSM__PANEL + v) * ROWS);
         DSM__ALL p[t][v] = e ? K(fma)(K(real)(c[t][v]), d[v], p[t][v]) : K(fmul)(K(real)(c[t][v]), d[v]);
@@ -2648,8 +2654,8 @@ DSM__K_TILES(DSM__X)
 #undef DSM__X
 static const dsm__kernels K(kernels) = { DSM__STR(DSM__PASS), ROWS, DSM__TOKENS < 4 ? DSM__TOKENS : 4, DSM__PANEL * ROWS, DSM__TOKENS, DSM__NARROWER, {
 #define DSM__X(name, ggml, bytes) { NULL, NULL, NULL, 0 },
-#define DSM__X1(name, ggml, unit, bytes, width, mins, wmax, bias, tile) { K(matvec_##name), K(unpack_##name), K(tile_##tile), DSM__FROM(width, bias) },
-#define DSM__X2(name, ggml, unit, bytes, width, mins, wmax, bias, tile) { NULL, K(unpack_##name), K(tile_##tile), DSM__FROM(width, bias) },
+#define DSM__X1(name, ggml, unit, bytes, width, mins, wmax, bias, tile) { K(matvec_##name), DSM__CAT(dsm__k_unpack_##name, DSM__UNPACKS), K(tile_##tile), DSM__FROM(width, bias) },
+#define DSM__X2(name, ggml, unit, bytes, width, mins, wmax, bias, tile) { NULL, DSM__CAT(dsm__k_unpack_##name, DSM__UNPACKS), K(tile_##tile), DSM__FROM(width, bias) },
     DSM__FMT_LIST(DSM__X, DSM__X1, DSM__X2) },
 #undef DSM__X
 #undef DSM__X1
@@ -2703,6 +2709,8 @@ static const dsm__kernels K(kernels) = { DSM__STR(DSM__PASS), ROWS, DSM__TOKENS 
 #undef DSM__DOT
 #undef DSM__FLOATS
 #undef DSM__FLOATS_HERE
+#undef DSM__UNPACKS
+#undef DSM__UNPACKS_HERE
 #undef DSM__NARROWER
 _Pragma("pop_macro(\"K\")") _Pragma("pop_macro(\"FN\")") _Pragma("pop_macro(\"OUT\")") _Pragma("pop_macro(\"UNROLL\")") _Pragma("pop_macro(\"ROWS\")")
 _Pragma("pop_macro(\"Chunk\")") _Pragma("pop_macro(\"Sink\")") _Pragma("pop_macro(\"Sums\")") _Pragma("pop_macro(\"Chain\")") _Pragma("pop_macro(\"Ints\")")
@@ -2720,7 +2728,9 @@ _Pragma("pop_macro(\"scale\")") _Pragma("pop_macro(\"least\")") _Pragma("pop_mac
 #define DSM__BITS 0
 #define DSM__DOT 0
 #define DSM__FLOATS scalar
+#define DSM__UNPACKS scalar
 #define DSM__FLOATS_HERE 1
+#define DSM__UNPACKS_HERE 1
 #define DSM__NARROWER NULL
 #include DSMOE_HEADER_NAME
 #if defined(__x86_64__) && !DSMOE_NO_AVX2
@@ -2729,7 +2739,9 @@ _Pragma("pop_macro(\"scale\")") _Pragma("pop_macro(\"least\")") _Pragma("pop_mac
 #define DSM__BITS 256
 #define DSM__DOT 0
 #define DSM__FLOATS avx2
+#define DSM__UNPACKS avx2
 #define DSM__FLOATS_HERE 1
+#define DSM__UNPACKS_HERE 1
 #define DSM__NARROWER &dsm__k_kernels_scalar
 #include DSMOE_HEADER_NAME
 #define DSM__PASS avxvnni       /* 256 bits, 16 registers: client processors since 2021 */
@@ -2737,25 +2749,21 @@ _Pragma("pop_macro(\"scale\")") _Pragma("pop_macro(\"least\")") _Pragma("pop_mac
 #define DSM__BITS 256
 #define DSM__DOT 2
 #define DSM__FLOATS avx2
+#define DSM__UNPACKS avx2
 #define DSM__FLOATS_HERE 0
+#define DSM__UNPACKS_HERE 0
 #define DSM__NARROWER &dsm__k_kernels_scalar
 #include DSMOE_HEADER_NAME
 #if !DSMOE_NO_AVX512
-#define DSM__PASS vnni256       /* the same in the AVX-512 encoding */
-#define DSM__ATTR __attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512vnni")))
-#define DSM__BITS 256
-#define DSM__DOT 1
-#define DSM__FLOATS avx2
-#define DSM__FLOATS_HERE 0
-#define DSM__NARROWER &dsm__k_kernels_scalar
-#include DSMOE_HEADER_NAME
 #define DSM__PASS avx512
 #define DSM__ATTR __attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512vnni")))
 #define DSM__BITS 512
 #define DSM__DOT 1
 #define DSM__FLOATS avx512
+#define DSM__UNPACKS avx512
 #define DSM__FLOATS_HERE 1
-#define DSM__NARROWER &dsm__k_kernels_vnni256
+#define DSM__UNPACKS_HERE 1
+#define DSM__NARROWER &dsm__k_kernels_avx2
 #include DSMOE_HEADER_NAME
 #endif
 #endif
@@ -2765,7 +2773,9 @@ _Pragma("pop_macro(\"scale\")") _Pragma("pop_macro(\"least\")") _Pragma("pop_mac
 #define DSM__BITS 128
 #define DSM__DOT 0
 #define DSM__FLOATS neon
+#define DSM__UNPACKS neon
 #define DSM__FLOATS_HERE 1
+#define DSM__UNPACKS_HERE 1
 #define DSM__NARROWER &dsm__k_kernels_scalar
 #include DSMOE_HEADER_NAME
 #if !DSMOE_NO_DOTPROD && (defined(__ARM_FEATURE_DOTPROD) || !defined(__clang__) || __clang_major__ >= 16) /* before, clang has vdotq only where the base has it */
@@ -2783,7 +2793,9 @@ _Pragma("pop_macro(\"scale\")") _Pragma("pop_macro(\"least\")") _Pragma("pop_mac
 #define DSM__BITS 128
 #define DSM__DOT 1
 #define DSM__FLOATS neon
+#define DSM__UNPACKS dotprod
 #define DSM__FLOATS_HERE 0
+#define DSM__UNPACKS_HERE 1
 #define DSM__NARROWER &dsm__k_kernels_neon
 #include DSMOE_HEADER_NAME
 #endif
@@ -2794,7 +2806,7 @@ _Pragma("pop_macro(\"scale\")") _Pragma("pop_macro(\"least\")") _Pragma("pop_mac
 
 /* ---- the levels, worst first, and the feature each one needs ---- */
 #if defined(__x86_64__) && !DSMOE_NO_AVX2 && !DSMOE_NO_AVX512
-#define DSM__K_LEVELS(X) X(scalar, 0) X(avx2, DSM__CPU_AVX2) X(avxvnni, DSM__CPU_AVXVNNI) X(vnni256, DSM__CPU_AVX512) X(avx512, DSM__CPU_AVX512)
+#define DSM__K_LEVELS(X) X(scalar, 0) X(avx2, DSM__CPU_AVX2) X(avxvnni, DSM__CPU_AVXVNNI) X(avx512, DSM__CPU_AVX512)
 #elif defined(__x86_64__) && !DSMOE_NO_AVX2
 #define DSM__K_LEVELS(X) X(scalar, 0) X(avx2, DSM__CPU_AVX2) X(avxvnni, DSM__CPU_AVXVNNI)
 #elif defined(__aarch64__) && !DSMOE_NO_NEON && DSM__K_DOTPROD
@@ -4003,7 +4015,8 @@ DSM__FN void dsm__tok_layout(dsm__tok *t, const dsm__tok_keys *k, dsm__arena *m)
 }
 DSM__FN int dsm__tok_kind_of(const dsm__tok_keys *k, uint64_t i, dsm__str text) { /* as the file has it; without a list the names must do */
     dsm__file_number v;
-    if (!k->kinds) return dsm__tok_byte_of(text) >= 0 ? DSM_TOKEN_BYTE : dsm__str_is(text, "<unk>") ? DSM_TOKEN_UNKNOWN : dsm__tok_looks_special(text) && text.n > 3 ? DSM_TOKEN_CONTROL : DSM_TOKEN_NORMAL;
+    if (!k->kinds) return dsm__tok_byte_of(text) >= 0 ? DSM_TOKEN_BYTE : dsm__str_is(text, "<unk>") ? DSM_TOKEN_UNKNOWN :
+                          dsm__tok_looks_special(text) && text.n > 3 ? DSM_TOKEN_CONTROL : DSM_TOKEN_NORMAL;
     v = dsm__file_element(k->kinds, i);
     return v.whole && v.u >= DSM_TOKEN_NORMAL && v.u <= DSM_TOKEN_BYTE ? (int)v.u : DSM_TOKEN_NORMAL;
 }
@@ -4039,7 +4052,7 @@ DSM__FN dsm_status dsm__tok_read_tokens(dsm__tok *t, const dsm__tok_keys *k, con
         if (kind == DSM_TOKEN_BYTE) { byte = dsm__tok_byte_of(s); if (byte < 0) kind = DSM_TOKEN_NORMAL; }
         t->kind[id] = (uint8_t)kind; t->offset[id] = used;
         if (byte >= 0) { *to = (char)byte; n = 1; if (t->byte_id[byte] < 0) t->byte_id[byte] = (int32_t)id; }
-        else if (!t->spm && (kind == DSM_TOKEN_NORMAL || kind == DSM_TOKEN_UNUSED || kind == DSM_TOKEN_BYTE) && (n = dsm__tok_unmap(byte_of, s.at, s.n, to)) != SIZE_MAX) t->kind[id] |= DSM__TOK_MERGES;
+        else if (!t->spm && (kind == DSM_TOKEN_NORMAL || kind == DSM_TOKEN_UNUSED) && (n = dsm__tok_unmap(byte_of, s.at, s.n, to)) != SIZE_MAX) t->kind[id] |= DSM__TOK_MERGES;
         else if (t->spm && (kind == DSM_TOKEN_NORMAL || kind == DSM_TOKEN_UNUSED)) {
             n = 0; t->kind[id] |= DSM__TOK_MERGES;
             for (size_t i = 0; i < s.n; i++) if (s.n - i >= 3 && !memcmp(s.at + i, DSM__TOK_LOW, 3)) { to[n++] = ' '; i += 2; } else to[n++] = s.at[i];
@@ -4080,7 +4093,8 @@ DSM__FN dsm_status dsm__tok_read_merges(dsm__tok *t, const dsm__key_ref *merges,
         right = m == 1 ? t->byte_id[(uint8_t)line[n]] : dsm__tok_find(t, line + n, m);
         if (left < 0 || right < 0) { ++*skipped; continue; }
         /* results mostly come in the order of ids */
-        id = guess < t->n_tokens && (t->kind[guess] & DSM__TOK_MERGES) && dsm__str_same(dsm__tok_str(t, (uint32_t)guess), dsm__str_n(line, n + m)) ? guess : dsm__tok_find(t, line, n + m);
+        id = guess < t->n_tokens && (t->kind[guess] & DSM__TOK_MERGES) && dsm__str_same(dsm__tok_str(t, (uint32_t)guess), dsm__str_n(line, n + m)) ? guess :
+             dsm__tok_find(t, line, n + m);
         if (id < 0) { ++*skipped; continue; }
         guess = id + 1; t->merged[rank] = (uint32_t)id;
         if (!dsm__tok_put_pair(t, (uint32_t)left, (uint32_t)right, rank)) return dsm__err(error, DSM__ERR_TOK_COLLIDE, dsm__s("merges"));
@@ -4148,15 +4162,18 @@ DSM__FN void dsm__tok_choose_template(dsm__tok *t, const dsm__file *f, const dsm
     else if (dsm__str_has(s, "<|im_start|>")) t->family = DSM_TEMPLATE_CHATML;
     else if (dsm__str_has(s, "<|start_header_id|>")) t->family = DSM_TEMPLATE_LLAMA3;
     if (t->family) { t->reasons |= t->family == DSM_TEMPLATE_R1 || t->family == DSM_TEMPLATE_V31; return; }
+    /* no template: what the vocabulary tells. A distilled model has its own <think>, a V3 or R1 can't be told apart */
     if (dsm__tok_special(t, user) >= 0 && dsm__tok_special(t, DSM__TOK_ASSISTANT) >= 0) t->family = t->pre == DSM__TOK_PRE_V3 || t->think < 0 ? DSM_TEMPLATE_V3 : DSM_TEMPLATE_R1;
-    else t->family = t->spm ? DSM_TEMPLATE_RAW : t->pre == DSM__TOK_PRE_LLM ? DSM_TEMPLATE_LLM : t->pre == DSM__TOK_PRE_CODER ? DSM_TEMPLATE_CODER : t->pre == DSM__TOK_PRE_V3 ? DSM_TEMPLATE_V3 : DSM_TEMPLATE_RAW;
+    else t->family = t->spm ? DSM_TEMPLATE_RAW : t->pre == DSM__TOK_PRE_LLM ? DSM_TEMPLATE_LLM : t->pre == DSM__TOK_PRE_CODER ? DSM_TEMPLATE_CODER :
+                     t->pre == DSM__TOK_PRE_V3 ? DSM_TEMPLATE_V3 : DSM_TEMPLATE_RAW;
     t->reasons |= t->family == DSM_TEMPLATE_R1;
-    dsm__err_log(log, DSM_LOG_WARNING, s.n ? "tokenizer.chat_template is none that is known; conversations are written as %" : "the file has no chat template; conversations are written as %",
+    dsm__err_log(log, DSM_LOG_WARNING, "%; conversations are written as %", dsm__s(s.n ? "tokenizer.chat_template is none that is known" : "the file has no chat template"),
         dsm__s(names[t->family]));
 #undef DSM__TOK_ASSISTANT
 }
 DSM__FN void dsm__tok_close(dsm__tok *t) { dsm__mem_free(&t->allocator, t->block, (size_t)t->bytes); memset(t, 0, sizeof *t); }
-DSM__FN dsm_status dsm__tok_list(const dsm__file *f, const char *name, int strings, uint64_t n_tokens, const dsm__key_ref **key, dsm_error *error) { /* an optional array; with as many entries as tokens, where that counts */
+/* An optional array, with as many entries as there are tokens, where that counts. */
+DSM__FN dsm_status dsm__tok_list(const dsm__file *f, const char *name, int strings, uint64_t n_tokens, const dsm__key_ref **key, dsm_error *error) {
     const dsm__key_ref *k = dsm__file_key(f, name);
     int good = k && k->type == 9 && (strings ? k->element == 8 : k->element != 8 && k->element != 9 && k->element != 12);
     *key = NULL;
@@ -4191,7 +4208,8 @@ DSM__FN dsm_status dsm__tok_open_parts(dsm__tok *t, const dsm__file *f, const ds
         for (; i < DSM__COUNT(dsm__tok_pres) && !dsm__str_is(pre, dsm__tok_pres[i].name); i++) {}
         if (i == DSM__COUNT(dsm__tok_pres)) return dsm__err(error, DSM__ERR_TOK_PRE, dsm__t(pre));
         t->pre = dsm__tok_pres[i].pre;
-        if (t->pre == DSM__TOK_PRE_DEFAULT) dsm__err_log(log, DSM_LOG_WARNING, "tokenizer.ggml.pre is missing or 'default': text may be cut in other places than in training, and answers get worse; convert the model anew");
+        if (t->pre == DSM__TOK_PRE_DEFAULT) dsm__err_log(log, DSM_LOG_WARNING,
+            "tokenizer.ggml.pre is missing or 'default': text may be cut in other places than in training, and answers get worse; convert the model anew");
         t->whole_first = t->pre == DSM__TOK_PRE_LLAMA3;
     }
     t->n_tokens = (int)k.tokens->count;
@@ -4224,7 +4242,7 @@ DSM__FN dsm_status dsm__tok_open_parts(dsm__tok *t, const dsm__file *f, const ds
     dsm__tok_read_specials(t, f, log);
     for (uint32_t i = 0; i < t->n_added; i++) t->first[(uint8_t)t->text[t->offset[t->added[i]]]] |= (uint8_t)dsm__tok_mode_bits(t, t->added[i]);
     for (int b = 0; b < 256; b++) missing += t->byte_id[b] < 0;
-    t->byte_instead = t->unknown >= 0 ? t->unknown : t->byte_id['?'];
+    t->byte_instead = t->unknown >= 0 ? t->unknown : t->byte_id[63 /* ? */];
     if (missing) dsm__err_log(log, DSM_LOG_WARNING, "% of the 256 bytes have no token; text with them is not kept as it is", dsm__u(missing));
     v = t->spm || t->pre == DSM__TOK_PRE_LLAMA3;
     if ((e = dsm__file_bool(f, "tokenizer.ggml.add_bos_token", v, &t->add_bos, error)) != DSM_OK) return e;
@@ -4271,7 +4289,10 @@ DSM__FN uint32_t dsm__tok_next_symbol(const dsm__tok_piece *p, uint32_t at) {
     v = p->sym[at + 1] & ~DSM__TOK_INNER;
     return v > at ? v : at + 2;
 }
-DSM__FN uint32_t dsm__tok_symbol_before(const dsm__tok_piece *p, uint32_t at) { uint32_t v = p->sym[at - 1]; return v & DSM__TOK_INNER ? v & ~DSM__TOK_INNER : at - 1; } /* at > 0 */
+DSM__FN uint32_t dsm__tok_symbol_before(const dsm__tok_piece *p, uint32_t at) { /* at > 0 */
+    uint32_t v = p->sym[at - 1];
+    return v & DSM__TOK_INNER ? v & ~DSM__TOK_INNER : at - 1;
+}
 DSM__FN void dsm__tok_set_symbol(dsm__tok_piece *p, uint32_t at, uint32_t next, uint32_t id) {
     p->sym[at] = id;
     if (next - at > 1) { p->sym[at + 1] = next | DSM__TOK_INNER; p->sym[next - 1] = at | DSM__TOK_INNER; }
@@ -4329,6 +4350,10 @@ DSM__FN void dsm__tok_push(dsm__tok_run *r, int32_t id) {
     r->count++;
 }
 DSM__FN void dsm__tok_push_byte(dsm__tok_run *r, uint8_t byte) { int32_t id = r->t->byte_id[byte]; dsm__tok_push(r, id < 0 ? r->t->byte_instead : id); }
+DSM__FN void dsm__tok_push_symbol(dsm__tok_run *r, int32_t id, const uint8_t *s, size_t n) { /* bytes instead of no token, or of one that no text may become */
+    if (id >= 0 && !(r->t->kind[id] & DSM__TOK_GUARDED)) dsm__tok_push(r, id);
+    else for (size_t i = 0; i < n; i++) dsm__tok_push_byte(r, s[i]);
+}
 DSM__FN void *dsm__tok_memory(dsm__tok_run *r, uint64_t bytes) { /* valid until the next call; NULL: none, and the status says so */
     if (bytes <= DSM__TOK_STACK * 4) return r->stack;
     if (bytes <= r->work_bytes) return r->work;
@@ -4342,7 +4367,7 @@ DSM__FN void *dsm__tok_memory(dsm__tok_run *r, uint64_t bytes) { /* valid until 
 DSM__FN void dsm__tok_bpe(dsm__tok_run *r, const uint8_t *s, size_t n) { /* one piece */
     const dsm__tok *t = r->t; dsm__tok_piece p; uint32_t *words;
     if (n == 1) { dsm__tok_push_byte(r, *s); return; }
-    if (t->whole_first && n <= t->longest) { int32_t id = dsm__tok_find(t, (const char *)s, n); if (id >= 0) { dsm__tok_push(r, id); return; } }
+    if (t->whole_first && n <= t->longest) { int32_t id = dsm__tok_find(t, (const char *)s, n); if (id >= 0) { dsm__tok_push_symbol(r, id, s, n); return; } }
     if (n >= DSM__TOK_NO_ID) { r->status = dsm__err(r->error, DSM__ERR_TOO_LARGE, dsm__s("a word of 2 GB")); return; }
     words = (uint32_t *)dsm__tok_memory(r, dsm__tok_piece_words(n) * 4);
     if (!words) return;
@@ -4350,8 +4375,10 @@ DSM__FN void dsm__tok_bpe(dsm__tok_run *r, const uint8_t *s, size_t n) { /* one 
     dsm__tok_piece_place(&p, words);
     for (size_t i = 0; i < n; i++) p.sym[i] = t->byte_id[s[i]] < 0 ? DSM__TOK_NO_ID : (uint32_t)t->byte_id[s[i]];
     dsm__tok_merge(&p);
-    for (uint32_t at = 0; at < p.n; at = dsm__tok_next_symbol(&p, at))
-        if (p.sym[at] == DSM__TOK_NO_ID) dsm__tok_push_byte(r, s[at]); else dsm__tok_push(r, (int32_t)p.sym[at]);
+    for (uint32_t at = 0, next; at < p.n; at = next) {
+        next = dsm__tok_next_symbol(&p, at);
+        dsm__tok_push_symbol(r, p.sym[at] == DSM__TOK_NO_ID ? DSM__TOK_NONE : (int32_t)p.sym[at], s + at, next - at);
+    }
 }
 DSM__FN void dsm__tok_split(dsm__tok_run *r, const dsm__tok_pass *pass, const uint8_t *s, size_t from, size_t end) { /* as deep as there are passes: at most 7 */
     size_t gap = from, to;
@@ -4383,7 +4410,7 @@ DSM__FN void dsm__tok_spm(dsm__tok_run *r, const uint8_t *from, size_t n) { /* a
         int32_t id;
         next = dsm__tok_next_symbol(&p, at);
         id = next - at <= t->longest ? dsm__tok_find(t, (const char *)s + at, next - at) : DSM__TOK_NONE;
-        if (id >= 0) dsm__tok_push(r, id); else for (; at < next; at++) dsm__tok_push_byte(r, s[at]);
+        dsm__tok_push_symbol(r, id, s + at, next - at);
     }
 }
 DSM__FN void dsm__tok_fragment(dsm__tok_run *r, const uint8_t *s, size_t n) { /* between added tokens */
@@ -4413,7 +4440,8 @@ DSM__FN dsm_status dsm__tok_finish(dsm__tok_run *r, size_t *count) {
 DSM__FN void dsm__tok_begin(dsm__tok_run *r) { if (r->t->bos >= 0 && !r->count) { dsm__tok_push(r, r->t->bos); r->bos = 1; } }
 /* flags: DSM_TOKENIZE_*, DSM__TOK_MESSAGE. MORE: there are *count ids, more than cap. work (aligned to 4; may be NULL) is for pieces of more than 960 bytes and takes
    about 8.3 times their length (llama: 9.3 times the text); where it is too small the allocator is asked. Thread-safe. */
-DSM__FN dsm_status dsm__tok_encode(const dsm__tok *t, const char *text, size_t n, int flags, int32_t *ids, size_t cap, size_t *count, void *work, size_t work_bytes, dsm_error *error) {
+DSM__FN dsm_status dsm__tok_encode(const dsm__tok *t, const char *text, size_t n, int flags, int32_t *ids, size_t cap, size_t *count,
+                                   void *work, size_t work_bytes, dsm_error *error) {
     uint32_t stack[DSM__TOK_STACK]; dsm__tok_run r;
     if (dsm__tok_start(&r, t, stack, ids, cap, work, work_bytes, error) == DSM_OK) {
         if (flags & DSM_TOKENIZE_BOS) dsm__tok_begin(&r);
@@ -4423,7 +4451,9 @@ DSM__FN dsm_status dsm__tok_encode(const dsm__tok *t, const char *text, size_t n
 }
 
 /* ---- ids to text ---- */
-DSM__FN dsm_token_kind dsm__tok_kind(const dsm__tok *t, int32_t id) { return id < 0 || id >= t->n_tokens ? DSM_TOKEN_UNUSED : (dsm_token_kind)(t->kind[id] & DSM__TOK_KIND); }
+DSM__FN dsm_token_kind dsm__tok_kind(const dsm__tok *t, int32_t id) {
+    return id < 0 || id >= t->n_tokens ? DSM_TOKEN_UNUSED : (dsm_token_kind)(t->kind[id] & DSM__TOK_KIND);
+}
 DSM__FN int dsm__tok_is_end(const dsm__tok *t, int32_t id) { return id >= 0 && id < t->n_tokens && (t->kind[id] & DSM__TOK_END) != 0; }
 DSM__FN dsm__str dsm__tok_bytes(const dsm__tok *t, int32_t id, int special) {
     dsm_token_kind kind = dsm__tok_kind(t, id);
@@ -4446,8 +4476,10 @@ DSM__FN size_t dsm__tok_decode(const dsm__tok *t, const int32_t *ids, size_t n, 
     }
     return size;
 }
-DSM__FN int dsm__tok_stream(const dsm__tok *t, dsm_stream *stream, int32_t id, char *out, size_t cap) { /* whole characters; id -1: what is held. -1: cap is too small, nothing changed */
-    dsm__str s = id < 0 ? dsm__str_n("", 0) : dsm__tok_bytes(t, id, 0); size_t held = stream->n_held > 0 && stream->n_held < 4 ? (size_t)stream->n_held : 0, n = held + s.n, keep;
+/* Whole characters; id -1: what is held. Gives how many bytes, or -1: cap is too small, nothing changed. */
+DSM__FN int dsm__tok_stream(const dsm__tok *t, dsm_stream *stream, int32_t id, char *out, size_t cap) {
+    dsm__str s = id < 0 ? dsm__str_n("", 0) : dsm__tok_bytes(t, id, 0);
+    size_t held = stream->n_held > 0 && stream->n_held < 4 ? (size_t)stream->n_held : 0, n = held + s.n, keep;
     if (n > cap || n > INT_MAX) return -1;
     if (held) memcpy(out, stream->held, held);
     if (s.n) memcpy(out + held, s.at, s.n);
@@ -4476,7 +4508,10 @@ DSM__FN void dsm__tok_page_special(dsm__tok_page *p, const char *text) { /* as w
     int32_t id = dsm__tok_special(p->r->t, text);
     if (id >= 0) dsm__tok_page_id(p, id); else dsm__tok_page_words(p, text);
 }
-DSM__FN void dsm__tok_page_end(dsm__tok_page *p, const char *text) { if (dsm__tok_special(p->r->t, text) >= 0 || p->r->t->eos < 0) dsm__tok_page_special(p, text); else dsm__tok_page_id(p, p->r->t->eos); }
+DSM__FN void dsm__tok_page_end(dsm__tok_page *p, const char *text) { /* the end of an answer: by its text, else the file's EOS */
+    if (dsm__tok_special(p->r->t, text) >= 0 || p->r->t->eos < 0) dsm__tok_page_special(p, text);
+    else dsm__tok_page_id(p, p->r->t->eos);
+}
 DSM__FN void dsm__tok_page_message(dsm__tok_page *p, const dsm_message *m) { /* an earlier answer without its reasoning, where the model wants that */
     size_t n = m->size || !m->text ? m->size : strlen(m->text), from = 0;
     if (m->role == DSM_ASSISTANT && p->r->t->reasons)
@@ -4507,8 +4542,9 @@ DSM__FN int dsm__tok_page_write(dsm__tok_page *p, const dsm_message *m, size_t n
         dsm__tok_page_words(p, "Assistant:");
         break;
     case DSM_TEMPLATE_CODER:
-        if (!dsm__tok_page_systems(p, m, n)) dsm__tok_page_words(p, "You are an AI programming assistant, utilizing the Deepseek Coder model, developed by Deepseek Company, and you only answer "
-            "questions related to computer science. For politically sensitive questions, security and privacy issues, and other non-computer science questions, you will refuse to answer\n");
+        if (!dsm__tok_page_systems(p, m, n)) dsm__tok_page_words(p, "You are an AI programming assistant, utilizing the Deepseek Coder model, developed by Deepseek Company, "
+            "and you only answer questions related to computer science. For politically sensitive questions, security and privacy issues, "
+            "and other non-computer science questions, you will refuse to answer\n");
         for (size_t i = 0; i < n; i++) {
             if (m[i].role == DSM_SYSTEM) continue;
             dsm__tok_page_words(p, m[i].role == DSM_USER ? "### Instruction:\n" : "### Response:\n");
@@ -4557,7 +4593,8 @@ DSM__FN int dsm__tok_page_write(dsm__tok_page *p, const dsm_message *m, size_t n
     dsm__tok_page_id(p, DSM__TOK_NONE); /* the last run */
     return inside;
 }
-DSM__FN dsm_status dsm__tok_page_open(dsm__tok_page *p, void **text, size_t *bytes) { /* after counting: memory for the longest run, out of the caller's or the allocator's */
+/* Memory for the longest run, the caller's or the allocator's. */
+DSM__FN dsm_status dsm__tok_page_open(dsm__tok_page *p, void **text, size_t *bytes) {
     dsm__tok_run *r = p->r;
     *text = NULL; *bytes = 0;
     if (r->status < 0) return r->status;

@@ -70,6 +70,10 @@ group_cxx() {
         try "$c for $x" $c -std=c99 -O0 -DDSMOE_SCALAR_ONLY=1 -c $here/implementation.c -o "$work/impl.o"
         try "$x link with C" $x "$work/impl.o" "$work/user.o" -o "$work/two" -lm -lpthread
         try "$x run with C" "$work/two"
+        try "$x program" $x -std=c++17 $WARN -O1 -DDSMOE_SCALAR_ONLY=1 $here/program.cpp -o "$work/program" -lm -lpthread
+        try "$x program runs" "$work/program"
+        if [ -f examples/pocket.gguf ]; then try "$x program has a conversation" "$work/program" examples/pocket.gguf
+        else skip "the C++ program's conversation" "there is no examples/pocket.gguf"; fi
         [ "$FULL" = 1 ] && try "$x -O2, code" $x -x c++ -std=c++17 $WARN -O2 -c $here/implementation.c -o "$work/impl.o"
     done <"$work/list"
 }
@@ -143,7 +147,10 @@ group_code() { # code is really generated: target attributes and always_inline o
         [ "$FULL" != 1 ] && [ "$c" = "$CC" ] && continue
         for o in $levels; do try "$c $o, code" $c -std=c11 $WARN_C $o -c $here/implementation.c -o "$work/code.o"; done
     done <"$work/list"
-    [ "$FULL" = 1 ] || try "$CC -O2 scalar, code" $CC -std=c11 $WARN_C -O2 -DDSMOE_SCALAR_ONLY=1 -c $here/implementation.c -o "$work/code.o"
+    frames= # everything runs on stacks of 256 KiB: no function takes more than a sixteenth of one
+    takes $CC -Wframe-larger-than=16384 && frames=-Wframe-larger-than=16384
+    [ "$FULL" = 1 ] && try "$CC -O2, frames" $CC -std=c11 $WARN_C -O2 $frames -c $here/implementation.c -o "$work/code.o"
+    try "$CC -O2 scalar, code" $CC -std=c11 $WARN_C -O2 $frames -DDSMOE_SCALAR_ONLY=1 -c $here/implementation.c -o "$work/code.o"
 }
 group_m32() { # 32 bits: size_t is 32 bits wide
     for c in "$CC" clang; do

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Builds and runs the tests:  sh tests/run.sh [NAME ...]
 #   no name      everything: the tests of tests/*.c, the compile matrix, the object-file checks, the room script
-#   NAME         only these: kernels (tests/kernels.c), compile (the matrix) or compile:GROUP, header, rooms, readme
+#   NAME         only these: kernels (tests/kernels.c), compile (the matrix) or compile:GROUP, header, rooms,
+#                flags (the same bits under other flags)
 # Environment:
 #   CC, CFLAGS, LDFLAGS   as usual; CC="g++ -std=c++17" builds the tests as C++
 #   WRAPPER      runs the programs, e.g. WRAPPER="qemu-aarch64 -L /usr/aarch64-linux-gnu -cpu cortex-a72"
@@ -45,13 +46,13 @@ simd() { case $1 in kernels | floats) ;; *) grep -q 'tests/run.sh:.*simd' "tests
 names=$*
 if [ -z "$names" ]; then
     for f in tests/*.c; do [ -f "$f" ] && names="$names $(basename "$f" .c)"; done
-    names="$names compile header rooms"
+    names="$names flags compile header rooms"
 fi
 first= last= object=
 for n in $names; do
     case $n in
     compile) for g in $(sh tests/compile.sh --list); do last="$last compile:$g"; done ;;
-    compile:* | rooms) last="$last $n" ;;
+    compile:* | rooms | flags) last="$last $n" ;;
     header) last="$last header"; object=object ;;
     *)
         if [ ! -f "tests/$n.c" ]; then echo "tests/run.sh: there is no tests/$n.c" >&2; exit 2; fi
@@ -79,7 +80,7 @@ build_test() {
     rm -f "$bin" "$BUILD/$1.o"
     if ! inside "$1"; then
         wait_for_object || { echo "dsmoe.h did not compile"; return 1; }
-        $CC $TEST_FLAGS -DDSMOE_IMPLEMENTED -I. -c "tests/$1.c" -o "$BUILD/$1.o" && $CC $TEST_FLAGS "$BUILD/$1.o" "$BUILD/dsmoe.o" -o "$bin" ${LDFLAGS:-} -lm -lpthread
+        $CC $TEST_FLAGS -DDSMOE_IMPLEMENTED -DDSMOE_IMPLEMENTED_REST -include stdlib.h -include string.h -include math.h -I. -c "tests/$1.c" -o "$BUILD/$1.o" && $CC $TEST_FLAGS "$BUILD/$1.o" "$BUILD/dsmoe.o" -o "$bin" ${LDFLAGS:-} -lm -lpthread
     else
         set -- "$1" -DDSMOE_SCALAR_ONLY=1
         if simd "$1"; then set -- "$1" -DTEST_SIMD=1; fi
@@ -91,6 +92,7 @@ run_task() {
     case $1 in
     object) build_object && echo "1 passed, 0 failed, 0 skipped" ;;
     compile:*) sh tests/compile.sh "${1#compile:}" ;;
+    flags) sh tests/flags.sh ;;
     header) wait_for_object; DSMOE_OBJECT=$BUILD/dsmoe.o sh tests/header.sh ;;
     rooms)
         if ! command -v python3 >/dev/null 2>&1; then echo "skipped: the room script: there is no python3"; echo "0 passed, 0 failed, 1 skipped"

@@ -4,6 +4,7 @@
 #include "../dsmoe.h"
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static const char usage[] =
     "logits MODEL --tokens IDS --out FILE [options]\n"
