@@ -258,10 +258,10 @@ DSMOE_API size_t dsm_session_length(const dsm_session *session);              /*
 DSMOE_API const int32_t *dsm_session_tokens(const dsm_session *session);
 DSMOE_API size_t dsm_session_context(const dsm_session *session);
 /* `to`, another session of the same model and type, takes over the first n positions of `from`. */
-DSMOE_API dsm_status dsm_session_fork(dsm_session *to, const dsm_session *from, size_t n, dsm_error *error);
+DSMOE_API dsm_status dsm_session_fork(dsm_session *to, dsm_session *from, size_t n, dsm_error *error);
 /* Snapshots: tokens and cache, checksummed, portable between machines, refused by fingerprint for another model, cache or activation type.
    load is whole or leaves the session unchanged. Errors: IO, SNAPSHOT, CONTEXT. */
-DSMOE_API dsm_status dsm_session_save(const dsm_session *session, const dsm_writer *writer, dsm_error *error);
+DSMOE_API dsm_status dsm_session_save(dsm_session *session, const dsm_writer *writer, dsm_error *error);
 DSMOE_API dsm_status dsm_session_load(dsm_session *session, const dsm_reader *reader, dsm_error *error);
 
 typedef struct dsm_stats {
@@ -706,6 +706,7 @@ DSM__FN dsm__arg dsm__u(uint64_t v) { dsm__arg a = dsm__i((int64_t)v); a.kind = 
     X(SAMPLING, DSM_E_ARGUMENT, "sampling: % %") \
     X(BIAS_ID, DSM_E_ARGUMENT, "sampling: bias % is for id %, the vocabulary has ids 0 to below %") \
     X(BIAS_ADD, DSM_E_ARGUMENT, "sampling: bias %, for id %, adds NaN or infinity") \
+    X(VOCABULARY_ONLY, DSM_E_UNSUPPORTED, "the file holds only a vocabulary: without weights there can be no session") \
     X(TURN, DSM_E_ARGUMENT, "turn: % %") \
     X(NO_LOGITS, DSM_E_ARGUMENT, "there are no logits to choose from: dsm_session_sync and dsm_session_step come first") \
     X(NO_CHOICE, DSM_E_NUMBER, "not one of % logits is a finite number: the weights are broken, or a mask forbids every token")
@@ -6782,6 +6783,8 @@ DSMOE_API dsm_status dsm_model_open(dsm_model **model, const dsm_model_desc *des
     if (status == DSM_OK) status = dsm__tok_open(&m->tok, &m->file, &m->allocator, &m->log, error);
     if (status == DSM_OK) status = dsm__arch_open(&m->arch, &m->file, &m->allocator, &m->log, m->tok.n_tokens, error);
     if (status == DSM_OK && !desc->header_only) status = dsm__pool_open(&m->pool, &desc->jobs, desc->threads, error);
+    m->backend = desc->backend ? desc->backend : &dsm__be_cpu;
+    if (status == DSM_OK && !desc->header_only && !m->arch.vocabulary_only) status = m->backend->load(m->backend->user, m, &m->weights, error);
     if (status != DSM_OK) { dsm__desk_free(m); return status; }
     dsm__desk_printable(m->name, sizeof m->name, m->arch.name);
     dsm__desk_printable(m->architecture, sizeof m->architecture, m->arch.architecture);
@@ -6950,6 +6953,99 @@ DSMOE_API dsm_status dsm_fim_format(const dsm_model *model, const char *prefix, 
     return e ? e : dsm__tok_fim(&model->tok, prefix, n_prefix, suffix, n_suffix, ids, cap, count, NULL, 0, error);
 }
 /* -- end of tok -- */
+
+/* ---- sessions ---- */
+#define DSM__DESK_SESSION(session, name) if (!(session)) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s(name), dsm__s("session is NULL"))
+DSM__FN dsm_status dsm__desk_sizes(const dsm_model *model, const dsm_session_desc *from, dsm_session_desc *desc, uint64_t *turn_bytes, uint64_t *work_bytes, dsm_error *error) {
+    dsm_status status;
+    DSM__DESK_MODEL(model);
+    if (model->arch.vocabulary_only) return dsm__err(error, DSM__ERR_VOCABULARY_ONLY);
+    status = dsm__run_defaults(model, from, desc, error);
+    if (status == DSM_OK) dsm__turn_sizes(model, desc->context, turn_bytes, work_bytes);
+    return status;
+}
+DSMOE_API dsm_status dsm_plan(const dsm_model *model, const dsm_session_desc *desc, dsm_memory *memory, dsm_error *error) {
+    dsm_session_desc full; uint64_t turn_bytes, work_bytes; dsm_status status = dsm__desk_sizes(model, desc, &full, &turn_bytes, &work_bytes, error);
+    if (status != DSM_OK) return status;
+    if (!memory) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("memory"), dsm__s("is NULL"));
+    return dsm__run_plan(model, &full, turn_bytes, work_bytes, memory, error);
+}
+DSMOE_API dsm_status dsm_plan_context(const dsm_model *model, const dsm_session_desc *desc, uint64_t bytes, int *context, dsm_error *error) {
+    dsm_session_desc d; dsm_memory memory; int low = 0, high = DSM__RUN_CONTEXT; dsm_status status;
+    if (!context) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("context"), dsm__s("is NULL"));
+    if (desc) d = *desc; else memset(&d, 0, sizeof d);
+    d.context = 1;
+    if ((status = dsm_plan(model, &d, &memory, error)) != DSM_OK) return status;
+    while (low < high) { /* the most that fits: bytes grow with the context */
+        d.context = low + (high - low + 1) / 2;
+        status = dsm_plan(model, &d, &memory, NULL);
+        if (status == DSM_OK && memory.session_bytes <= bytes) low = d.context; else high = d.context - 1; }
+    *context = low;
+    return DSM_OK;
+}
+DSMOE_API dsm_status dsm_session_open(dsm_session **session, dsm_model *model, const dsm_session_desc *desc, dsm_error *error) {
+    dsm_session_desc full; uint64_t turn_bytes, work_bytes; dsm_status status;
+    DSM__DESK_SESSION(session, "dsm_session_open");
+    *session = NULL;
+    status = dsm__desk_sizes(model, desc, &full, &turn_bytes, &work_bytes, error);
+    if (status != DSM_OK) return status;
+    if (model->header_only) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("model"), dsm__s("was opened with header_only: it has no weights for a session"));
+    if (model->arch.context > 0 && full.context > model->arch.context)
+        dsm__err_log(&model->log, DSM_LOG_WARNING, "a context of % tokens is more than the % that the model was trained for", dsm__i(full.context), dsm__i(model->arch.context));
+    return dsm__run_open(session, model, &full, turn_bytes, work_bytes, error);
+}
+DSMOE_API dsm_status dsm_session_close(dsm_session **session, dsm_error *error) {
+    if (!session || !*session) return DSM_OK;
+    if (__atomic_load_n(&(*session)->busy, __ATOMIC_ACQUIRE)) return dsm__err(error, DSM__ERR_SESSION_BUSY);
+    dsm__run_close(*session); *session = NULL;
+    return DSM_OK;
+}
+/* A call on a session: enter, work, leave. */
+#define DSM__DESK_CALL(session, name, work) do { dsm_status status_; DSM__DESK_SESSION(session, name); if ((status_ = dsm__run_enter(session, error)) != DSM_OK) return status_; \
+    status_ = work; dsm__run_leave(session); return status_; } while (0)
+DSMOE_API dsm_status dsm_session_sync(dsm_session *session, const int32_t *tokens, size_t n, size_t *kept, dsm_error *error) {
+    if (!tokens && n) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("tokens"), dsm__s("is NULL, n is not 0"));
+    DSM__DESK_CALL(session, "dsm_session_sync", dsm__run_sync(session, tokens, n, kept, error));
+}
+DSMOE_API dsm_status dsm_session_step(dsm_session *session, uint64_t budget_us, dsm_error *error) { DSM__DESK_CALL(session, "dsm_session_step", dsm__run_step(session, budget_us, 0, error)); }
+DSMOE_API void dsm_session_cancel(dsm_session *session) { if (session) __atomic_store_n(&session->cancelled, 1, __ATOMIC_RELAXED); }
+DSMOE_API dsm_status dsm_session_progress(const dsm_session *session, uint64_t *done, uint64_t *wanted) {
+    if (!session) return DSM_E_ARGUMENT;
+    if (done) *done = __atomic_load_n(&session->progress_done, __ATOMIC_RELAXED);
+    if (wanted) *wanted = __atomic_load_n(&session->progress_wanted, __ATOMIC_RELAXED);
+    return DSM_OK;
+}
+DSMOE_API float *dsm_session_logits(dsm_session *session, int64_t i) { return session ? dsm__run_logits(session, i) : NULL; }
+DSMOE_API dsm_status dsm_session_rewind(dsm_session *session, size_t n, dsm_error *error) { DSM__DESK_CALL(session, "dsm_session_rewind", dsm__run_rewind(session, n, error)); }
+DSMOE_API size_t dsm_session_length(const dsm_session *session) { return session ? (size_t)session->n_tokens : 0; }
+DSMOE_API const int32_t *dsm_session_tokens(const dsm_session *session) { return session ? session->tokens : NULL; }
+DSMOE_API size_t dsm_session_context(const dsm_session *session) { return session ? (size_t)session->desc.context : 0; }
+DSMOE_API dsm_status dsm_session_fork(dsm_session *to, dsm_session *from, size_t n, dsm_error *error) {
+    dsm_status status;
+    DSM__DESK_SESSION(to && from, "dsm_session_fork");
+    if (to == from) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("dsm_session_fork"), dsm__s("a session can't be forked onto itself"));
+    if ((status = dsm__run_enter(to, error)) != DSM_OK) return status;
+    status = dsm__run_enter(from, error);
+    if (status == DSM_OK) { status = dsm__run_fork(to, from, n, error); dsm__run_leave(from); }
+    dsm__run_leave(to);
+    return status;
+}
+DSMOE_API dsm_status dsm_session_save(dsm_session *session, const dsm_writer *writer, dsm_error *error) {
+    if (!writer || !writer->write) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("writer"), dsm__s("is NULL"));
+    DSM__DESK_CALL(session, "dsm_session_save", dsm__run_save(session, writer, error));
+}
+DSMOE_API dsm_status dsm_session_load(dsm_session *session, const dsm_reader *reader, dsm_error *error) {
+    if (!reader || !reader->read_at) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("reader"), dsm__s("is NULL"));
+    DSM__DESK_CALL(session, "dsm_session_load", dsm__run_load(session, reader, error));
+}
+DSMOE_API dsm_status dsm_session_stats(const dsm_session *session, dsm_stats *stats) {
+    if (!session || !stats) return DSM_E_ARGUMENT;
+    *stats = session->stats;
+    dsm__nn_cost(&session->model->arch, &stats->bytes_per_token, &stats->macs_per_prompt_token);
+    stats->bytes_per_token += (uint64_t)session->n_done * session->memory.per_token;
+    return DSM_OK;
+}
+DSMOE_API void dsm_session_stats_reset(dsm_session *session) { if (session) memset(&session->stats, 0, sizeof session->stats); }
 
 /* -- talk: choosing -- */
 DSMOE_API dsm_status dsm_pick(float *logits, int n_vocab, const dsm_sampling *sampling, const int32_t *recent, size_t n_recent, uint64_t position,
