@@ -1579,7 +1579,7 @@ FN Ints K(set4)(const void *p) { int32_t a; memcpy(&a, p, 4); return DSM__MM(set
 FN Ints K(all)(int a) { return DSM__MM(set1_epi8)((char)a); }
 FN __m128i K(ld16)(const uint8_t *p) { return _mm_loadu_si128((const __m128i *)(const void *)p); }
 FN __m128i K(h8)(const uint8_t *p, size_t s) { /* 16 bits of each of 8 rows */
-    __m128i a = _mm_setzero_si128(); uint16_t t;
+    __m128i a = _mm_setzero_si128(); int16_t t;
 #define DSM__H(i) memcpy(&t, p + (size_t)i * s, 2); a = _mm_insert_epi16(a, t, i);
     DSM__H(0) DSM__H(1) DSM__H(2) DSM__H(3) DSM__H(4) DSM__H(5) DSM__H(6) DSM__H(7)
 #undef DSM__H
