@@ -258,10 +258,10 @@ DSMOE_API size_t dsm_session_length(const dsm_session *session);              /*
 DSMOE_API const int32_t *dsm_session_tokens(const dsm_session *session);
 DSMOE_API size_t dsm_session_context(const dsm_session *session);
 /* `to`, another session of the same model and type, takes over the first n positions of `from`. */
-DSMOE_API dsm_status dsm_session_fork(dsm_session *to, const dsm_session *from, size_t n, dsm_error *error);
+DSMOE_API dsm_status dsm_session_fork(dsm_session *to, dsm_session *from, size_t n, dsm_error *error);
 /* Snapshots: tokens and cache, checksummed, portable between machines, refused by fingerprint for another model, cache or activation type.
    load is whole or leaves the session unchanged. Errors: IO, SNAPSHOT, CONTEXT. */
-DSMOE_API dsm_status dsm_session_save(const dsm_session *session, const dsm_writer *writer, dsm_error *error);
+DSMOE_API dsm_status dsm_session_save(dsm_session *session, const dsm_writer *writer, dsm_error *error);
 DSMOE_API dsm_status dsm_session_load(dsm_session *session, const dsm_reader *reader, dsm_error *error);
 
 typedef struct dsm_stats {
@@ -615,6 +615,7 @@ DSM__FN dsm__arg dsm__u(uint64_t v) { dsm__arg a = dsm__i((int64_t)v); a.kind = 
     X(ARENA, DSM_E_MEMORY, "the given arena has % bytes, this session needs %") \
     X(TOO_LARGE, DSM_E_MEMORY, "% does not fit into this machine's address space") \
     X(CANCELLED, DSM_E_CANCELLED, "% was cancelled") \
+    X(NO_WEIGHTS, DSM_E_UNSUPPORTED, "this file has a vocabulary and no weights: it can tokenise, but no session can run on it") \
     X(SESSIONS_OPEN, DSM_E_BUSY, "the model has % open session(s): close them first") \
     X(SESSION_BUSY, DSM_E_BUSY, "the session is being used by another thread") \
     X(THREAD, DSM_E_THREAD, "worker thread % can't be started: %") \
@@ -3045,7 +3046,8 @@ DSM__FN void dsm__pool_close(dsm__pool *pool) {
     (void)pool;
 #endif
 }
-DSM__FN dsm_status dsm__pool_open(dsm__pool *pool, const dsm_jobs *jobs, int threads, dsm_error *error) { /* threads 0: one for each fast core */
+/* threads 0: one for each fast core. start 0: only the numbers, for plans. */
+DSM__FN dsm_status dsm__pool_open(dsm__pool *pool, const dsm_jobs *jobs, int threads, int start, dsm_error *error) {
     memset(pool, 0, sizeof *pool);
     pool->jobs = *jobs;
     if (jobs->parallel_for) {
@@ -3053,9 +3055,12 @@ DSM__FN dsm_status dsm__pool_open(dsm__pool *pool, const dsm_jobs *jobs, int thr
         pool->workers = jobs->workers < DSM__POOL_MOST ? jobs->workers : DSM__POOL_MOST; return DSM_OK; }
     pool->workers = 1;
     if (threads < 0 || threads > DSM__POOL_MOST) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("threads"), dsm__s("must be 0 (one for each fast core) to 256"));
-#if !DSMOE_NO_THREADS
+#if DSMOE_NO_THREADS
+    (void)start;
+#else
     if (!threads) threads = dsm__os_fast_cores();
     if (threads == 1) return DSM_OK;
+    if (!start) { pool->workers = threads; pool->stack_bytes = (uint64_t)(threads - 1) * DSM__OS_STACK; return DSM_OK; }
     if (pthread_mutex_init(&pool->turn, NULL)) return dsm__err(error, DSM__ERR_THREAD, dsm__i(0), dsm__s(dsm__os_why(ENOMEM)));
     if (pthread_mutex_init(&pool->lock, NULL)) { pthread_mutex_destroy(&pool->turn); return dsm__err(error, DSM__ERR_THREAD, dsm__i(0), dsm__s(dsm__os_why(ENOMEM))); }
     pthread_cond_init(&pool->work, NULL); pthread_cond_init(&pool->done, NULL); /* cannot fail without attributes where this runs */
@@ -5855,11 +5860,11 @@ DSM__FN void dsm__nn_cost(const dsm__arch *m, uint64_t *bytes, uint64_t *macs) {
 // >>backend
 /* The seam behind which layers are computed: Part IIb, the CPU as one instance of it, and one that records the calls on their way to another.
    Test: tests/same.c */
-struct dsm_model { /* filled in by desk */
+struct dsm_model { /* desk fills it in */
     dsm_allocator allocator; dsm_log log; dsm_progress progress;
     dsm__file file; dsm__tok tok; dsm__arch arch; dsm__pool pool;
     const dsm__kernels *kernels;
-    const dsm_backend *backend; void *weights; /* what its load returned */
+    const dsm_backend *backend; void *weights; int loaded; /* what its load returned, once it has */
     int header_only;
     int sessions;            /* open ones; atomic */
     uint64_t warmed;         /* bytes that dsm_model_warm has touched */
@@ -6757,6 +6762,7 @@ DSM__FN void dsm__desk_formats(const dsm__file *f, char *to, size_t cap) { /* th
 }
 DSM__FN void dsm__desk_free(dsm_model *m) {
     dsm_allocator a = m->allocator;
+    if (m->loaded) m->backend->unload(m->backend->user, m->weights);
     dsm__pool_close(&m->pool); dsm__arch_close(&m->arch); dsm__tok_close(&m->tok); dsm__file_close(&m->file);
     dsm__mem_free(&a, m, sizeof *m);
 }
@@ -6770,6 +6776,10 @@ DSMOE_API dsm_status dsm_model_open(dsm_model **model, const dsm_model_desc *des
     if (!desc->allocator.alloc != !desc->allocator.free) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("allocator"), dsm__s("needs both alloc and free, or neither"));
     if (!(m = (dsm_model *)dsm__mem_alloc(&desc->allocator, sizeof *m))) return dsm__err(error, DSM__ERR_NO_MEMORY, dsm__u(sizeof *m), dsm__s("the model"));
     m->allocator = desc->allocator; m->log = desc->log; m->progress = desc->progress; m->header_only = desc->header_only;
+    m->backend = desc->backend ? desc->backend : &dsm__be_cpu;
+    if (m->backend->version != DSM_BACKEND_VERSION) {
+        dsm__mem_free(&desc->allocator, m, sizeof *m);
+        return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("backend"), dsm__s("was made for another version of dsmoe.h")); }
     m->kernels = dsm__k_select(desc->isa);
     if (!m->kernels) {
         char names[160]; size_t n = 0;
@@ -6781,7 +6791,10 @@ DSMOE_API dsm_status dsm_model_open(dsm_model **model, const dsm_model_desc *des
     status = dsm__file_open(&m->file, desc, &m->allocator, error);
     if (status == DSM_OK) status = dsm__tok_open(&m->tok, &m->file, &m->allocator, &m->log, error);
     if (status == DSM_OK) status = dsm__arch_open(&m->arch, &m->file, &m->allocator, &m->log, m->tok.n_tokens, error);
-    if (status == DSM_OK && !desc->header_only) status = dsm__pool_open(&m->pool, &desc->jobs, desc->threads, error);
+    if (status == DSM_OK) status = dsm__pool_open(&m->pool, &desc->jobs, desc->threads, !desc->header_only, error);
+    if (status == DSM_OK && !desc->header_only && !m->arch.vocabulary_only) {
+        status = m->backend->load(m->backend->user, m, &m->weights, error);
+        m->loaded = status == DSM_OK; }
     if (status != DSM_OK) { dsm__desk_free(m); return status; }
     dsm__desk_printable(m->name, sizeof m->name, m->arch.name);
     dsm__desk_printable(m->architecture, sizeof m->architecture, m->arch.architecture);
@@ -6871,6 +6884,136 @@ DSMOE_API dsm_status dsm_model_tensor(const dsm_model *model, size_t i, dsm_tens
 }
 DSMOE_API const char *dsm_model_isa(const dsm_model *model) { return model ? model->kernels->isa : ""; }
 DSMOE_API int dsm_model_threads(const dsm_model *model) { return model && !model->header_only ? dsm__pool_workers(&model->pool) : 0; }
+
+/* ---- sessions ---- */
+DSM__FN dsm_status dsm__desk_runs(const dsm_model *model, dsm_error *error) { /* is this a model that a session can be of? */
+    if (model->arch.vocabulary_only) return dsm__err(error, DSM__ERR_NO_WEIGHTS);
+    if (model->arch.refused.status) { if (error) *error = model->arch.refused; return model->arch.refused.status; }
+    return DSM_OK;
+}
+DSM__FN dsm_status dsm__desk_plan(const dsm_model *model, const dsm_session_desc *desc, dsm_session_desc *full, uint64_t *turn_bytes, uint64_t *work_bytes, dsm_memory *memory, dsm_error *error) {
+    dsm_status status = dsm__desk_runs(model, error);
+    if (status == DSM_OK) status = dsm__run_defaults(model, desc, full, error);
+    if (status != DSM_OK) return status;
+    dsm__turn_sizes(model, full->context, turn_bytes, work_bytes);
+    return dsm__run_plan(model, full, *turn_bytes, *work_bytes, memory, error);
+}
+DSMOE_API dsm_status dsm_plan(const dsm_model *model, const dsm_session_desc *desc, dsm_memory *memory, dsm_error *error) {
+    dsm_session_desc full; uint64_t turn_bytes, work_bytes; dsm_memory found; dsm_status status;
+    DSM__DESK_MODEL(model);
+    if (!memory) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("memory"), dsm__s("is NULL"));
+    status = dsm__desk_plan(model, desc, &full, &turn_bytes, &work_bytes, &found, error);
+    if (status != DSM_OK) return status;
+    found.model_bytes = sizeof *model + model->file.bytes + model->tok.bytes + model->arch.bytes;
+    *memory = found;
+    return DSM_OK;
+}
+DSMOE_API dsm_status dsm_plan_context(const dsm_model *model, const dsm_session_desc *desc, uint64_t bytes, int *context, dsm_error *error) {
+    dsm_session_desc d; dsm_memory memory; dsm_status status; int low = 0, high = DSM__RUN_CONTEXT; /* low fits (0: nothing does), high + 1 does not */
+    DSM__DESK_MODEL(model);
+    if (!context) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("context"), dsm__s("is NULL"));
+    *context = 0;
+    memset(&d, 0, sizeof d);
+    if (desc) d = *desc;
+    d.context = 1;
+    if ((status = dsm_plan(model, &d, &memory, error)) != DSM_OK) return status; /* errors that no context changes */
+    while (low < high) {
+        d.context = low + (high - low + 1) / 2;
+        if (dsm_plan(model, &d, &memory, NULL) == DSM_OK && memory.session_bytes <= bytes) low = d.context; else high = d.context - 1; }
+    *context = low;
+    return DSM_OK;
+}
+DSMOE_API dsm_status dsm_session_open(dsm_session **session, dsm_model *model, const dsm_session_desc *desc, dsm_error *error) {
+    dsm_session_desc full; uint64_t turn_bytes, work_bytes; dsm_memory memory; dsm_status status;
+    if (!session) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("session"), dsm__s("is NULL: where should the session go?"));
+    *session = NULL;
+    DSM__DESK_MODEL(model);
+    if (model->header_only && !model->arch.vocabulary_only) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("model"), dsm__s("was opened with header_only: it has no weights to run"));
+    status = dsm__desk_plan(model, desc, &full, &turn_bytes, &work_bytes, &memory, error);
+    if (status != DSM_OK) return status;
+    if (model->arch.context > 0 && full.context > model->arch.context)
+        dsm__err_log(&model->log, DSM_LOG_WARNING, "a context of % tokens exceeds the % that the model was trained for: answers may get worse beyond them", dsm__i(full.context), dsm__i(model->arch.context));
+    return dsm__run_open(session, model, &full, turn_bytes, work_bytes, error);
+}
+DSMOE_API dsm_status dsm_session_close(dsm_session **session, dsm_error *error) {
+    dsm_status status;
+    if (!session || !*session) return DSM_OK;
+    if ((status = dsm__run_enter(*session, error)) != DSM_OK) return status;
+    dsm__k_float_leave((*session)->mode);
+    dsm__run_close(*session);
+    *session = NULL;
+    return DSM_OK;
+}
+#define DSM__DESK_SESSION(session) do { dsm_status entered; \
+    if (!(session)) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("session"), dsm__s("is NULL")); \
+    if ((entered = dsm__run_enter(session, error)) != DSM_OK) return entered; } while (0)
+DSMOE_API dsm_status dsm_session_sync(dsm_session *session, const int32_t *tokens, size_t n, size_t *kept, dsm_error *error) {
+    dsm_status status;
+    if (n && !tokens) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("tokens"), dsm__s("is NULL, n is not 0"));
+    DSM__DESK_SESSION(session);
+    status = dsm__run_sync(session, tokens, n, kept, error);
+    dsm__run_leave(session);
+    return status;
+}
+DSMOE_API dsm_status dsm_session_step(dsm_session *session, uint64_t budget_us, dsm_error *error) {
+    dsm_status status;
+    DSM__DESK_SESSION(session);
+    status = dsm__run_step(session, budget_us, 0, error);
+    dsm__run_leave(session);
+    return status;
+}
+DSMOE_API void dsm_session_cancel(dsm_session *session) { if (session) __atomic_store_n(&session->cancelled, 1, __ATOMIC_RELAXED); }
+DSMOE_API dsm_status dsm_session_progress(const dsm_session *session, uint64_t *done, uint64_t *wanted) {
+    if (!session) return DSM_E_ARGUMENT;
+    if (done) *done = __atomic_load_n(&session->progress_done, __ATOMIC_RELAXED);
+    if (wanted) *wanted = __atomic_load_n(&session->progress_wanted, __ATOMIC_RELAXED);
+    return DSM_OK;
+}
+DSMOE_API float *dsm_session_logits(dsm_session *session, int64_t i) { return session ? dsm__run_logits(session, i) : NULL; }
+DSMOE_API dsm_status dsm_session_rewind(dsm_session *session, size_t n, dsm_error *error) {
+    dsm_status status;
+    DSM__DESK_SESSION(session);
+    status = dsm__run_rewind(session, n, error);
+    dsm__run_leave(session);
+    return status;
+}
+DSMOE_API size_t dsm_session_length(const dsm_session *session) { return session ? (size_t)session->n_tokens : 0; }
+DSMOE_API const int32_t *dsm_session_tokens(const dsm_session *session) { return session ? session->tokens : NULL; }
+DSMOE_API size_t dsm_session_context(const dsm_session *session) { return session ? (size_t)session->desc.context : 0; }
+DSMOE_API dsm_status dsm_session_fork(dsm_session *to, dsm_session *from, size_t n, dsm_error *error) {
+    dsm_status status;
+    if (!from || to == from) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("from"), dsm__s("must be another session"));
+    DSM__DESK_SESSION(to);
+    status = dsm__run_enter(from, error);
+    if (status == DSM_OK) { status = dsm__run_fork(to, from, n, error); dsm__run_leave(from); }
+    dsm__run_leave(to);
+    return status;
+}
+DSMOE_API dsm_status dsm_session_save(dsm_session *session, const dsm_writer *writer, dsm_error *error) {
+    dsm_status status;
+    if (!writer || !writer->write) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("writer"), dsm__s("has no write function"));
+    DSM__DESK_SESSION(session);
+    status = dsm__run_save(session, writer, error);
+    dsm__run_leave(session);
+    return status;
+}
+DSMOE_API dsm_status dsm_session_load(dsm_session *session, const dsm_reader *reader, dsm_error *error) {
+    dsm_status status;
+    if (!reader || !reader->read_at) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("reader"), dsm__s("has no read_at function"));
+    DSM__DESK_SESSION(session);
+    status = dsm__run_load(session, reader, error);
+    dsm__run_leave(session);
+    return status;
+}
+DSMOE_API dsm_status dsm_session_stats(const dsm_session *session, dsm_stats *stats) {
+    uint64_t weights, macs;
+    if (!session || !stats) return DSM_E_ARGUMENT;
+    *stats = session->stats;
+    dsm__nn_cost(&session->model->arch, &weights, &macs);
+    stats->bytes_per_token = weights + (uint64_t)session->n_done * session->memory.per_token; stats->macs_per_prompt_token = macs;
+    return DSM_OK;
+}
+DSMOE_API void dsm_session_stats_reset(dsm_session *session) { if (session) memset(&session->stats, 0, sizeof session->stats); }
 
 /* ---- formats ---- */
 DSMOE_API const char *dsm_format_name(int i) { return i >= 0 && i < DSM__FMT_COUNT ? dsm__fmts[i].name : NULL; }
