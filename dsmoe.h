@@ -2196,8 +2196,8 @@ FN void K(down)(const uint8_t *w, size_t stride, int n_rows, const float *x, flo
                     UNROLL for (int v = 0; v < DSM__COLUMNS; v++)
                         c[i][v] = K(fma)(K(wide)(q + (size_t)at * stride + v * ROWS * DSM__SIZE, type), b, c[i][v]); } }
         UNROLL for (int i = 0; i < 4; i++) UNROLL for (int v = 0; v < DSM__COLUMNS; v++) s[l + i][v] = c[i][v] + c[i + 4][v]; }
-    UNROLL for (int h = 4; h; h /= 2) UNROLL for (int i = 0; i < h; i++) UNROLL for (int v = 0; v < DSM__COLUMNS; v++) s[i][v] = s[i][v] + s[i + h][v];
-    UNROLL for (int v = 0; v < DSM__COLUMNS; v++) K(fst)(y + v * ROWS, s[0][v]); }
+    UNROLL for (int v = 0; v < DSM__COLUMNS; v++) { /* (written out: gcc 12 warns about the loop) */
+        const Reals a = (s[0][v] + s[4][v]) + (s[2][v] + s[6][v]), b = (s[1][v] + s[5][v]) + (s[3][v] + s[7][v]); K(fst)(y + v * ROWS, a + b); } }
 FN void K(downs)(const uint8_t *w, size_t stride, int n_rows, const float *x, long ldx, int n_tokens, float *y, long ldy, int n, const int type) {
     int c = 0;
     for (; c + DSM__COLUMNS * ROWS <= n; c += DSM__COLUMNS * ROWS)
