@@ -1,0 +1,3 @@
+#include "windows_like.h"
+#define DSMOE_IMPLEMENTATION
+#include "../../dsmoe.h"
