@@ -1310,7 +1310,7 @@ DSM__FN uint32_t dsm__cpu_features(void) {
 #endif
 
 /* A tile knows only what is left of a format in scratch; named after the format that asks most of it. */
-#define DSM__K_TILES(X) X(u4, Q4_0) X(s8, Q8_0) X(u5m, Q5_K) X(u6, Q6_K) X(u2m, Q2_K)
+#define DSM__K_TILES(X) X(s8, Q8_0) X(u5m, Q5_K) X(u6, Q6_K) X(u2m, Q2_K) /* and u4, Q4_0 */
 enum { DSM__K_MOST = 34, DSM__K_CUT = 2048, DSM__K_PANEL = 32, DSM__K_BATCH = 288 }; /* bytes of the largest block of 32; most weights of a row, rows and tokens at once in scratch */
 
 /* ---- 64 activations, rounded once for all formats. MAGIC is the bits of 1.5 * 2^23: an integer sum n that starts at MAGIC reads, as a
@@ -1580,7 +1580,7 @@ FN Ints K(set4)(const void *p) { int32_t a; memcpy(&a, p, 4); return DSM__MM(set
 FN Ints K(all)(int a) { return DSM__MM(set1_epi8)((char)a); }
 FN __m128i K(ld16)(const uint8_t *p) { return _mm_loadu_si128((const __m128i *)(const void *)p); }
 FN __m128i K(h8)(const uint8_t *p, size_t s) { /* 16 bits of each of 8 rows */
-    __m128i a = _mm_setzero_si128(); uint16_t t;
+    __m128i a = _mm_setzero_si128(); int16_t t;
 #define DSM__H(i) memcpy(&t, p + (size_t)i * s, 2); a = _mm_insert_epi16(a, t, i);
     DSM__H(0) DSM__H(1) DSM__H(2) DSM__H(3) DSM__H(4) DSM__H(5) DSM__H(6) DSM__H(7)
 #undef DSM__H
@@ -2321,8 +2321,8 @@ FN void K(down)(const uint8_t *w, size_t stride, int n_rows, const float *x, flo
                     UNROLL for (int v = 0; v < DSM__COLUMNS; v++)
                         c[i][v] = K(fma)(K(wide)(q + (size_t)at * stride + v * ROWS * DSM__SIZE, type), b, c[i][v]); } }
         UNROLL for (int i = 0; i < 4; i++) UNROLL for (int v = 0; v < DSM__COLUMNS; v++) s[l + i][v] = c[i][v] + c[i + 4][v]; }
-    UNROLL for (int h = 4; h; h /= 2) UNROLL for (int i = 0; i < h; i++) UNROLL for (int v = 0; v < DSM__COLUMNS; v++) s[i][v] = s[i][v] + s[i + h][v];
-    UNROLL for (int v = 0; v < DSM__COLUMNS; v++) K(fst)(y + v * ROWS, s[0][v]); }
+    UNROLL for (int v = 0; v < DSM__COLUMNS; v++) { /* (written out: gcc 12 warns about the loop) */
+        const Reals a = (s[0][v] + s[4][v]) + (s[2][v] + s[6][v]), b = (s[1][v] + s[5][v]) + (s[3][v] + s[7][v]); K(fst)(y + v * ROWS, a + b); } }
 FN void K(downs)(const uint8_t *w, size_t stride, int n_rows, const float *x, long ldx, int n_tokens, float *y, long ldy, int n, const int type) {
     int c = 0;
     for (; c + DSM__COLUMNS * ROWS <= n; c += DSM__COLUMNS * ROWS)
@@ -2651,11 +2651,21 @@ DSM__FMT_LIST(DSM__FMT_NONE, DSM__X1, DSM__X2)
     OUT void K(tile_##name)(dsm__k_scratch k, const dsm__x64 *x, long ldx, int tokens, float *y, long ldy, int add, int len, dsm__k_fetch *pf, int from) { \
         switch (tokens) { DSM__STAMP(DSM__TILE, f) default: break; } }
 DSM__K_TILES(DSM__X)
+#if DSM__DOT == 1 /* differs from s8 in the start values only, which are an argument */
+#define DSM__TILE_u4 K(tile_s8)
+#else
+#define DSM__TILE_u4 K(tile_u4)
+DSM__X(u4, Q4_0)
+#endif
+#define DSM__TILE_s8 K(tile_s8)
+#define DSM__TILE_u5m K(tile_u5m)
+#define DSM__TILE_u6 K(tile_u6)
+#define DSM__TILE_u2m K(tile_u2m)
 #undef DSM__X
 static const dsm__kernels K(kernels) = { DSM__STR(DSM__PASS), ROWS, DSM__TOKENS < 4 ? DSM__TOKENS : 4, DSM__PANEL * ROWS, DSM__TOKENS, DSM__NARROWER, {
 #define DSM__X(name, ggml, bytes) { NULL, NULL, NULL, 0 },
-#define DSM__X1(name, ggml, unit, bytes, width, mins, wmax, bias, tile) { K(matvec_##name), DSM__CAT(dsm__k_unpack_##name, DSM__UNPACKS), K(tile_##tile), DSM__FROM(width, bias) },
-#define DSM__X2(name, ggml, unit, bytes, width, mins, wmax, bias, tile) { NULL, DSM__CAT(dsm__k_unpack_##name, DSM__UNPACKS), K(tile_##tile), DSM__FROM(width, bias) },
+#define DSM__X1(name, ggml, unit, bytes, width, mins, wmax, bias, tile) { K(matvec_##name), DSM__CAT(dsm__k_unpack_##name, DSM__UNPACKS), DSM__TILE_##tile, DSM__FROM(width, bias) },
+#define DSM__X2(name, ggml, unit, bytes, width, mins, wmax, bias, tile) { NULL, DSM__CAT(dsm__k_unpack_##name, DSM__UNPACKS), DSM__TILE_##tile, DSM__FROM(width, bias) },
     DSM__FMT_LIST(DSM__X, DSM__X1, DSM__X2) },
 #undef DSM__X
 #undef DSM__X1
@@ -2703,6 +2713,11 @@ static const dsm__kernels K(kernels) = { DSM__STR(DSM__PASS), ROWS, DSM__TOKENS 
 #undef DSM__STAMP
 #undef DSM__STAMP4
 #undef DSM__TILE
+#undef DSM__TILE_u4
+#undef DSM__TILE_s8
+#undef DSM__TILE_u5m
+#undef DSM__TILE_u6
+#undef DSM__TILE_u2m
 #undef DSM__PASS
 #undef DSM__ATTR
 #undef DSM__BITS
