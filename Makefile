@@ -11,26 +11,26 @@ PROGRAMS = build/chat build/minimal build/logits build/tokenize build/bench buil
 
 all: $(PROGRAMS)
 
-# The header is compiled once. Every program is written to compile alone, so it defines DSMOE_IMPLEMENTATION; the header's own guard, set
-# from outside, then leaves the implementation to build/dsmoe.o. A program that looks inside (dsm__ names) gets a copy of its own.
+# The header is compiled once. Every program is written to compile alone, so it defines DSMOE_IMPLEMENTATION; the header's own guards,
+# set from outside, then leave the implementation to build/dsmoe.o. A program that looks inside (dsm__ names) gets a copy of its own.
 build/dsmoe.o: dsmoe.h build/flags
 	$(CC) $(CFLAGS) -DDSMOE_IMPLEMENTATION -x c -c dsmoe.h -o $@
 
-BUILD = if grep -q dsm__ $$src; then $(CC) $(CFLAGS) -I. $$src -o $@ $(LDFLAGS) $(LIBS); \
-	else $(CC) $(CFLAGS) -DDSMOE_IMPLEMENTED -I. $$src build/dsmoe.o -o $@ $(LDFLAGS) $(LIBS); fi
+BUILD = echo $@; if grep -q dsm__ $$src; then $(CC) $(CFLAGS) -I. $$src -o $@ $(LDFLAGS) $(LIBS); \
+	else $(CC) $(CFLAGS) -DDSMOE_IMPLEMENTED -DDSMOE_IMPLEMENTED_REST -I. $$src build/dsmoe.o -o $@ $(LDFLAGS) $(LIBS); fi
 
 build/chat: examples/chat.c build/dsmoe.o
-	src=examples/chat.c; $(BUILD)
+	@src=examples/chat.c; $(BUILD)
 build/minimal: examples/minimal.c build/dsmoe.o
-	src=examples/minimal.c; $(BUILD)
+	@src=examples/minimal.c; $(BUILD)
 build/logits: tools/logits.c build/dsmoe.o
-	src=tools/logits.c; $(BUILD)
+	@src=tools/logits.c; $(BUILD)
 build/tokenize: tools/tokenize.c build/dsmoe.o
-	src=tools/tokenize.c; $(BUILD)
+	@src=tools/tokenize.c; $(BUILD)
 build/bench: tools/bench.c build/dsmoe.o
-	src=tools/bench.c; $(BUILD)
+	@src=tools/bench.c; $(BUILD)
 build/inspect: tools/inspect.c build/dsmoe.o
-	src=tools/inspect.c; $(BUILD)
+	@src=tools/inspect.c; $(BUILD)
 
 # Another compiler or other flags rebuild everything.
 build/flags: FORCE
@@ -51,4 +51,3 @@ help:
 	@sed -n '2,6s/^# *//p' Makefile
 
 .PHONY: all chat test clean help FORCE
-.SILENT: $(PROGRAMS)

@@ -17,7 +17,10 @@ IMPL="-x c $here/implementation.c"
 try() { # try NAME COMMAND ...: it must succeed and say nothing
     name=$1; shift
     if "$@" >"$work/out" 2>&1 && [ ! -s "$work/out" ]; then passed=$((passed + 1))
-    else failed=$((failed + 1)); echo "FAILED $name: $*"; head -n 12 "$work/out"; fi
+    else
+        failed=$((failed + 1))
+        if [ $failed -le 3 ]; then echo "FAILED $name: $*"; grep -v '^In file included\|^ *from ' "$work/out" | head -n 8; else echo "FAILED $name: $(grep -m 1 'error\|warning' "$work/out")"; fi
+    fi
 }
 skip() { skipped=$((skipped + 1)); echo "skipped: compile: $1: $2"; }
 have() { command -v "${1%% *}" >/dev/null 2>&1; }
@@ -67,6 +70,10 @@ group_cxx() {
         try "$c for $x" $c -std=c99 -O0 -DDSMOE_SCALAR_ONLY=1 -c $here/implementation.c -o "$work/impl.o"
         try "$x link with C" $x "$work/impl.o" "$work/user.o" -o "$work/two" -lm -lpthread
         try "$x run with C" "$work/two"
+        try "$x program" $x -std=c++17 $WARN -O1 -DDSMOE_SCALAR_ONLY=1 $here/program.cpp -o "$work/program" -lm -lpthread
+        try "$x program runs" "$work/program"
+        if [ -f examples/pocket.gguf ]; then try "$x program has a conversation" "$work/program" examples/pocket.gguf
+        else skip "the C++ program's conversation" "there is no examples/pocket.gguf"; fi
         [ "$FULL" = 1 ] && try "$x -O2, code" $x -x c++ -std=c++17 $WARN -O2 -c $here/implementation.c -o "$work/impl.o"
     done <"$work/list"
 }
@@ -91,10 +98,12 @@ group_units() { # how the header is put into a program
 group_switches() { # each build switch
     c_compilers >"$work/list"
     while read -r c; do
+        all=
         for s in $(sed -n 's/^#ifndef \(DSMOE_SCALAR_ONLY\|DSMOE_NO_[A-Z0-9_]*\)$/\1/p' dsmoe.h | sort -u); do
             try "$c $s" $c -std=c11 $WARN_C $SYNTAX -D$s=1 $here/implementation.c
-            try "$c $s=0" $c -std=c11 $WARN_C $SYNTAX -D$s=0 $here/implementation.c
+            all="$all -D$s=0"
         done
+        try "$c, each switch defined to 0" $c -std=c11 $WARN_C $SYNTAX $all $here/implementation.c
         try "$c -funsigned-char" $c -std=c11 $WARN_C $SYNTAX -funsigned-char $here/implementation.c
         for m in -march=native -march=x86-64-v3 -march=x86-64-v4 -march=armv8.2-a+dotprod; do # a richer base than the passes expect
             takes $c $m || continue
@@ -123,7 +132,7 @@ group_hostile() { # after other people's headers and macros, in C and in C++
     for std in c99 c11 c17; do
         for first in '<stdio.h>' '<stdlib.h>' '"dsmoe.h"'; do # the last: the API alone, which needs stdint.h
             printf '#include %s\n#define DSMOE_IMPLEMENTATION\n#include "dsmoe.h"\nint main(void) { return 0; }\n' "$first" >"$work/strict.c"
-            if $CC -std=$std -I. $SYNTAX "$work/strict.c" >"$work/out" 2>&1; then passed=$((passed + 1))
+            if $CC -std=$std -DDSMOE_SCALAR_ONLY=1 -I. $SYNTAX "$work/strict.c" >"$work/out" 2>&1; then passed=$((passed + 1))
             elif grep 'error: ' "$work/out" | sed -n 1p | grep -q 'dsmoe: a system header came first'; then passed=$((passed + 1))
             else failed=$((failed + 1)); echo "FAILED: $first first, -std=$std: the first error is not the header's own sentence"; head -n 6 "$work/out"; fi
         done
@@ -138,7 +147,10 @@ group_code() { # code is really generated: target attributes and always_inline o
         [ "$FULL" != 1 ] && [ "$c" = "$CC" ] && continue
         for o in $levels; do try "$c $o, code" $c -std=c11 $WARN_C $o -c $here/implementation.c -o "$work/code.o"; done
     done <"$work/list"
-    [ "$FULL" = 1 ] || try "$CC -O2 scalar, code" $CC -std=c11 $WARN_C -O2 -DDSMOE_SCALAR_ONLY=1 -c $here/implementation.c -o "$work/code.o"
+    frames= # everything runs on stacks of 256 KiB: no function takes more than a sixteenth of one
+    takes $CC -Wframe-larger-than=16384 && frames=-Wframe-larger-than=16384
+    [ "$FULL" = 1 ] && try "$CC -O2, frames" $CC -std=c11 $WARN_C -O2 $frames -c $here/implementation.c -o "$work/code.o"
+    try "$CC -O2 scalar, code" $CC -std=c11 $WARN_C -O2 $frames -DDSMOE_SCALAR_ONLY=1 -c $here/implementation.c -o "$work/code.o"
 }
 group_m32() { # 32 bits: size_t is 32 bits wide
     for c in "$CC" clang; do

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Builds and runs the tests:  sh tests/run.sh [NAME ...]
 #   no name      everything: the tests of tests/*.c, the compile matrix, the object-file checks, the room script
-#   NAME         only these: kernels (tests/kernels.c), compile (the matrix) or compile:GROUP, header, rooms, readme
+#   NAME         only these: kernels (tests/kernels.c), compile (the matrix) or compile:GROUP, header, rooms,
+#                flags (the same bits under other flags)
 # Environment:
 #   CC, CFLAGS, LDFLAGS   as usual; CC="g++ -std=c++17" builds the tests as C++
 #   WRAPPER      runs the programs, e.g. WRAPPER="qemu-aarch64 -L /usr/aarch64-linux-gnu -cpu cortex-a72"
@@ -10,13 +11,14 @@
 #   FULL=1       the whole matrix of compilers and levels instead of what takes a minute or two
 #   DSMOE_SHARED a folder with vectors and vocabularies; default: shared beside the repository, if it is there
 #   TEST_TIMEOUT seconds for one program (default 300)
+#   TEST_BRIEF=1 gives the tests the argument -q: fewer cases, for emulators
 #
 # A test is one C file. It runs in the repository's top folder, prints what it likes (a line that starts with "skipped" says what it left out
 # and why) and at last "N passed, N failed, N skipped". How it is built follows from what it looks at:
 #   only the public API             linked with one object of dsmoe.h, which is compiled once with everything in it
 #   names of the rooms (dsm__...)   compiled with the header inside, without SIMD: -DDSMOE_SCALAR_ONLY=1; public functions are static, so that
 #                                   the compiler drops what the test does not reach
-#   ... and has "tests/run.sh: simd" in a comment   the same with SIMD
+#   kernels, floats, and others with "tests/run.sh: simd" in a comment   the same with SIMD
 cd "$(dirname "$0")/.." || exit 1
 CC=${CC:-cc}
 : "${JOBS:=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)}"
@@ -37,22 +39,25 @@ mv "$BUILD/flags.new" "$BUILD/flags"
 rm -rf "$BUILD/result" "$BUILD/claim"
 mkdir "$BUILD/result" "$BUILD/claim"
 
+inside() { grep -q dsm__ "tests/$1.c"; }
+simd() { case $1 in kernels | floats) ;; *) grep -q 'tests/run.sh:.*simd' "tests/$1.c" ;; esac; }
+
 # ---- What is to be done. Slow things first, so that the last worker does not wait. ----
 names=$*
 if [ -z "$names" ]; then
     for f in tests/*.c; do [ -f "$f" ] && names="$names $(basename "$f" .c)"; done
-    names="$names compile header rooms"
+    names="$names flags compile header rooms"
 fi
 first= last= object=
 for n in $names; do
     case $n in
     compile) for g in $(sh tests/compile.sh --list); do last="$last compile:$g"; done ;;
-    compile:* | rooms) last="$last $n" ;;
+    compile:* | rooms | flags) last="$last $n" ;;
     header) last="$last header"; object=object ;;
     *)
         if [ ! -f "tests/$n.c" ]; then echo "tests/run.sh: there is no tests/$n.c" >&2; exit 2; fi
-        if ! grep -q dsm__ "tests/$n.c"; then last="$n $last"; object=object
-        elif grep -q 'tests/run.sh: simd' "tests/$n.c"; then first="$n $first"
+        if ! inside "$n"; then last="$n $last"; object=object
+        elif simd "$n"; then first="$n $first"
         else first="$first $n"; fi ;;
     esac
 done
@@ -73,12 +78,12 @@ build_test() {
     bin=$BUILD/$1.bin
     if newer "$bin" "$1"; then return 0; fi
     rm -f "$bin" "$BUILD/$1.o"
-    if ! grep -q dsm__ "tests/$1.c"; then
+    if ! inside "$1"; then
         wait_for_object || { echo "dsmoe.h did not compile"; return 1; }
-        $CC $TEST_FLAGS -DDSMOE_IMPLEMENTED -I. -c "tests/$1.c" -o "$BUILD/$1.o" && $CC $TEST_FLAGS "$BUILD/$1.o" "$BUILD/dsmoe.o" -o "$bin" ${LDFLAGS:-} -lm -lpthread
+        $CC $TEST_FLAGS -DDSMOE_IMPLEMENTED -DDSMOE_IMPLEMENTED_REST -include stdlib.h -include string.h -include math.h -I. -c "tests/$1.c" -o "$BUILD/$1.o" && $CC $TEST_FLAGS "$BUILD/$1.o" "$BUILD/dsmoe.o" -o "$bin" ${LDFLAGS:-} -lm -lpthread
     else
         set -- "$1" -DDSMOE_SCALAR_ONLY=1
-        if grep -q 'tests/run.sh: simd' "tests/$1.c"; then set -- "$1" -DTEST_SIMD=1; fi
+        if simd "$1"; then set -- "$1" -DTEST_SIMD=1; fi
         if grep -q 'define DSMOE_API' "tests/$1.c"; then set -- "$@" -DTEST_API=1; else set -- "$@" '-DDSMOE_API=static __attribute__((unused))'; fi
         $CC $TEST_FLAGS "$2" "$3" -I. -c "tests/$1.c" -o "$BUILD/$1.o" && $CC $TEST_FLAGS "$BUILD/$1.o" -o "$bin" ${LDFLAGS:-} -lm -lpthread
     fi
@@ -87,16 +92,16 @@ run_task() {
     case $1 in
     object) build_object && echo "1 passed, 0 failed, 0 skipped" ;;
     compile:*) sh tests/compile.sh "${1#compile:}" ;;
+    flags) sh tests/flags.sh ;;
     header) wait_for_object; DSMOE_OBJECT=$BUILD/dsmoe.o sh tests/header.sh ;;
     rooms)
         if ! command -v python3 >/dev/null 2>&1; then echo "skipped: the room script: there is no python3"; echo "0 passed, 0 failed, 1 skipped"
         else python3 tools/rooms.py dsmoe.h; checked=$?; python3 tools/rooms.py --self-test dsmoe.h && [ $checked -eq 0 ]; fi ;;
-    *) build_test "$1" && built=$(date +%s) && $LIMIT ${WRAPPER:-} "$BUILD/$1.bin" ;;
+    *) build_test "$1" && $LIMIT ${WRAPPER:-} "$BUILD/$1.bin" ${TEST_BRIEF:+-q} ;;
     esac
 }
 task() {
     log=$BUILD/result/$(echo "$1" | tr : -).log start=$(date +%s)
-    built=$start
     run_task "$1" >"$log" 2>&1 </dev/null
     rc=$?
     now=$(date +%s)
@@ -115,7 +120,7 @@ task() {
     [ "$4" -eq 0 ] || text="$text, $4 skipped"
     report=$(printf '%4d s  %-22s %s' $((now - start)) "$1" "$text")
     [ "$3" -eq 0 ] || report="$report
-$(tail -n 40 "$log" | cut -c 1-300 | sed 's/^/        | /')"
+$(tail -n 25 "$log" | cut -c 1-300 | sed 's/^/        | /')"
     echo "$report"
     echo "$counts" >"$BUILD/result/new.$1"
     mv "$BUILD/result/new.$1" "$BUILD/result/$(echo "$1" | tr : -)"
