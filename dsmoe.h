@@ -3556,9 +3556,8 @@ DSM__FN dsm_status dsm__file_check_tensors(dsm__file *f, dsm_error *error) {
 DSM__FN dsm_status dsm__file_copy_weights(dsm__file *f, const dsm_model_desc *d, dsm_error *error) { /* all tensors, each aligned, into one block */
     uint64_t total = 0, done = 0, at = 0; size_t n;
     for (size_t i = 0; i < f->n_tensors; i++) total += dsm__round_up(f->tensors[i].bytes, DSM__ALIGN);
-    if (!total) return DSM_OK;
     if (!dsm__to_size(total, &n)) return dsm__err(error, DSM__ERR_TOO_LARGE, dsm__t(dsm__file_name(f, 0)));
-    if (!(f->copied = (uint8_t *)dsm__mem_alloc_raw(&f->allocator, n))) return dsm__err(error, DSM__ERR_NO_MEMORY, dsm__u(total), dsm__s("the weights"));
+    if (n && !(f->copied = (uint8_t *)dsm__mem_alloc_raw(&f->allocator, n))) return dsm__err(error, DSM__ERR_NO_MEMORY, dsm__u(total), dsm__s("the weights"));
     f->copied_size = total;
     for (size_t i = 0; i < f->n_tensors; i++) {
         dsm__tensor_ref *t = f->tensors + i;
