@@ -258,10 +258,10 @@ DSMOE_API size_t dsm_session_length(const dsm_session *session);              /*
 DSMOE_API const int32_t *dsm_session_tokens(const dsm_session *session);
 DSMOE_API size_t dsm_session_context(const dsm_session *session);
 /* `to`, another session of the same model and type, takes over the first n positions of `from`. */
-DSMOE_API dsm_status dsm_session_fork(dsm_session *to, const dsm_session *from, size_t n, dsm_error *error);
+DSMOE_API dsm_status dsm_session_fork(dsm_session *to, dsm_session *from, size_t n, dsm_error *error);
 /* Snapshots: tokens and cache, checksummed, portable between machines, refused by fingerprint for another model, cache or activation type.
    load is whole or leaves the session unchanged. Errors: IO, SNAPSHOT, CONTEXT. */
-DSMOE_API dsm_status dsm_session_save(const dsm_session *session, const dsm_writer *writer, dsm_error *error);
+DSMOE_API dsm_status dsm_session_save(dsm_session *session, const dsm_writer *writer, dsm_error *error);
 DSMOE_API dsm_status dsm_session_load(dsm_session *session, const dsm_reader *reader, dsm_error *error);
 
 typedef struct dsm_stats {
@@ -332,6 +332,40 @@ DSMOE_API dsm_status dsm_dequantize_row(const char *format, const void *from, fl
 /* importance: n weights of the columns, or NULL. Not every format can be written: UNSUPPORTED. */
 DSMOE_API dsm_status dsm_quantize_row(const char *format, const float *from, const float *importance, void *to, size_t n, dsm_error *error);
 
+/* ---- Part IIb: backends. You may stop reading here unless you write one. ----
+   A backend computes layers of a model for one session at a time: it holds the weights where it computes, and the cache. Its unit is a RANGE OF LAYERS for some
+   tokens, not an operation, because a GPU records whole steps. The library keeps the timeline, the logits and everything else. Every function gets `user` first;
+   memory that `plan` asks for is part of the session's one block. What a backend needs to know of a model it asks with dsm_model_describe, _key and _tensor. */
+#define DSM_BACKEND_VERSION 1
+typedef struct dsm_limit {
+    void *user;
+    int timed;                /* 1: the caller has a budget. Do a little at a time (0.5 ms) and poll between */
+    int (*poll)(void *user);  /* 0: go on; 1: the time is up, return DSM_MORE; 2: cancelled, return DSM_E_CANCELLED */
+} dsm_limit;
+typedef struct dsm_backend {
+    uint32_t version;         /* DSM_BACKEND_VERSION */
+    const char *name;
+    void *user;
+    /* Adds the session's bytes to memory->cache, scratch, tables (host) and device, and sets per_token. desc has its defaults filled in. */
+    dsm_status (*plan)(void *user, const dsm_model *model, const dsm_session_desc *desc, dsm_memory *memory, dsm_error *error);
+    dsm_status (*load)(void *user, const dsm_model *model, void **weights, dsm_error *error); /* once a model */
+    void (*unload)(void *user, void *weights);
+    /* host: the planned bytes, aligned to 64. Must not allocate after it has returned. */
+    dsm_status (*open)(void *user, void *weights, const dsm_session_desc *desc, void *host, void **session, dsm_error *error);
+    void (*close)(void *user, void *session);
+    /* Layers first .. last-1 for n tokens (at most desc->chunk) at position and on; first = 0 looks the tokens up. hidden [n][width]: what goes in (first > 0)
+       and comes out; NULL: both stay in the backend. MORE and CANCELLED suspend: the same call again goes on. Sets of positions grow one after the other. */
+    dsm_status (*forward)(void *user, void *session, int first, int last, const int32_t *tokens, int position, int n, float *hidden, const dsm_limit *limit, dsm_error *error);
+    /* logits [n_rows][n_vocab] of rows first_row and on of the last forward. Suspends in the same way. */
+    dsm_status (*logits)(void *user, void *session, int first_row, int n_rows, float *logits, const dsm_limit *limit, dsm_error *error);
+    void (*rewind)(void *user, void *session, int n);  /* positions n and on are forgotten, and what was suspended */
+    dsm_status (*copy)(void *user, void *to, void *from, int n, dsm_error *error); /* the cache of positions below n, from another session of the same model and type */
+    /* One layer's cache row of one position in its portable form (little-endian, the same on every machine), row_bytes long; for snapshots. */
+    size_t (*row_bytes)(void *user, const dsm_model *model, const dsm_session_desc *desc);
+    void (*get_row)(void *user, void *session, int layer, int position, void *row);
+    void (*put_row)(void *user, void *session, int layer, int position, const void *row);
+} dsm_backend;
+
 #ifdef __cplusplus
 }
 #endif
@@ -375,10 +409,10 @@ extern "C" {
 #define DSMOE_SCALAR_ONLY 0 /* no SIMD: small and slow, the same bits */
 #endif
 #ifndef DSMOE_NO_AVX2
-#define DSMOE_NO_AVX2 DSMOE_SCALAR_ONLY
+#define DSMOE_NO_AVX2 DSMOE_SCALAR_ONLY /* all of x86's SIMD */
 #endif
 #ifndef DSMOE_NO_AVX512
-#define DSMOE_NO_AVX512 DSMOE_SCALAR_ONLY /* the 512-bit and the 256-bit VNNI passes */
+#define DSMOE_NO_AVX512 DSMOE_NO_AVX2 /* AVX-512 with VNNI */
 #endif
 #ifndef DSMOE_NO_NEON
 #define DSMOE_NO_NEON DSMOE_SCALAR_ONLY
@@ -581,6 +615,7 @@ DSM__FN dsm__arg dsm__u(uint64_t v) { dsm__arg a = dsm__i((int64_t)v); a.kind = 
     X(ARENA, DSM_E_MEMORY, "the given arena has % bytes, this session needs %") \
     X(TOO_LARGE, DSM_E_MEMORY, "% does not fit into this machine's address space") \
     X(CANCELLED, DSM_E_CANCELLED, "% was cancelled") \
+    X(NO_WEIGHTS, DSM_E_UNSUPPORTED, "this file has a vocabulary and no weights: it can tokenise, but no session can run on it") \
     X(SESSIONS_OPEN, DSM_E_BUSY, "the model has % open session(s): close them first") \
     X(SESSION_BUSY, DSM_E_BUSY, "the session is being used by another thread") \
     X(THREAD, DSM_E_THREAD, "worker thread % can't be started: %") \
@@ -589,6 +624,9 @@ DSM__FN dsm__arg dsm__u(uint64_t v) { dsm__arg a = dsm__i((int64_t)v); a.kind = 
     X(OPEN, DSM_E_IO, "%: can't be opened: %") \
     X(READ, DSM_E_IO, "%: can't be read: %") \
     X(MAP, DSM_E_IO, "%: can't be mapped: %") \
+    X(ROW, DSM_E_ARGUMENT, "a row of % weights is not a whole number of % blocks of %") \
+    X(FORMAT_NAME, DSM_E_ARGUMENT, "there is no tensor format '%'") \
+    X(NO_WRITER, DSM_E_UNSUPPORTED, "rows of % can't be written, or not with these weights") \
     /* file */ \
     X(READER, DSM_E_IO, "the reader failed at % bytes from offset %") \
     X(FILE_RANGE, DSM_E_ARGUMENT, "% bytes from offset % are not inside the file, which has %") \
@@ -657,10 +695,20 @@ DSM__FN dsm__arg dsm__u(uint64_t v) { dsm__arg a = dsm__i((int64_t)v); a.kind = 
     X(TENSOR_PAIR, DSM_E_FORMAT, "% is there, % is not: half of a pair") \
     X(VOCABULARY, DSM_E_FORMAT, "the vocabulary has % tokens, token_embd.weight only % rows") \
     /* kv, run, backend */ \
+    X(CONTEXT, DSM_E_CONTEXT, "% tokens do not fit into the session's context of %") \
+    X(TOKEN, DSM_E_ARGUMENT, "token % of the sequence has id %, the model knows ids below %") \
+    X(REWIND, DSM_E_ARGUMENT, "% positions were asked for, there are %") \
+    X(NUMBER, DSM_E_NUMBER, "NaN or infinity in layer % at position % or soon after it: the weights are broken") \
+    X(NUMBER_OUT, DSM_E_NUMBER, "NaN or infinity in the logits of position %: the weights are broken") \
+    X(WRITE, DSM_E_IO, "the snapshot can't be written: the writer failed") \
+    X(SNAPSHOT_READ, DSM_E_IO, "the snapshot can't be read: the reader failed") \
+    X(SNAPSHOT, DSM_E_SNAPSHOT, "the snapshot %") \
     /* pick, turn */ \
     X(SAMPLING, DSM_E_ARGUMENT, "sampling: % %") \
     X(BIAS_ID, DSM_E_ARGUMENT, "sampling: bias % is for id %, the vocabulary has ids 0 to below %") \
     X(BIAS_ADD, DSM_E_ARGUMENT, "sampling: bias %, for id %, adds NaN or infinity") \
+    X(TURN, DSM_E_ARGUMENT, "turn: % %") \
+    X(NO_LOGITS, DSM_E_ARGUMENT, "there are no logits to choose from: dsm_session_sync and dsm_session_step come first") \
     X(NO_CHOICE, DSM_E_NUMBER, "not one of % logits is a finite number: the weights are broken, or a mask forbids every token")
 #define DSM__X(name, status, text) DSM__ERR_##name,
 typedef enum dsm__err_id { DSM__ERR_LIST(DSM__X) DSM__ERR_COUNT } dsm__err_id;
@@ -1394,7 +1442,8 @@ typedef struct dsm__kernels {
      DSM__ATTR    its target attribute, or nothing
      DSM__BITS    its words: 0 plain C, 128 NEON, 256 AVX2, 512 AVX-512
      DSM__DOT     1: there is an instruction for sums of four byte products (2: its AVX-VNNI spelling)
-     DSM__FLOATS  the pass whose float functions it has: itself, or one with the same registers
+     DSM__FLOATS  the pass whose float functions it has: itself, or one with the same registers (then DSM__FLOATS_HERE is 0)
+     DSM__UNPACKS the same for unpackers
    Nothing inline is shared between passes: gcc before 14 cannot inline across target attributes. Data may be shared. The short names below
    are the user's again at the end. */
 _Pragma("push_macro(\"K\")") _Pragma("push_macro(\"FN\")") _Pragma("push_macro(\"OUT\")") _Pragma("push_macro(\"UNROLL\")") _Pragma("push_macro(\"ROWS\")")
@@ -1639,7 +1688,8 @@ FN uint32_t K(top)(const float *x, int n) { /* the largest |x|, as bits; n a mul
     return a; }
 #define Act const int8_t *          /* 16 activations, as a tile likes them: broadcast from memory, four at a time */
 FN Act K(act)(const int8_t *p) { return p; }
-FN Ints K(ldw)(const uint8_t *p) { return DSM__SI(load)((const Ints *)(const void *)p); }
+FN Ints K(ldw)(const uint8_t *p, const int f) { /* AVX2's unpackers leave signed bytes as they are */
+    const Ints a = DSM__SI(load)((const Ints *)(const void *)p); return DSM__DOT == 2 && FORMAT.bias < 0 ? DSM__SI(xor)(a, K(all)(128)) : a; }
 #define DSM__START(x, e, slot) K(from)(x, from, e, f)
 #define DSM__ORDER (void)0
 #define DSM__OPAQUE
@@ -1739,7 +1789,7 @@ FN void K(put)(uint8_t *p, Chunk c, const int f) { /* rows interleaved by four b
     vst4q_u32((uint32_t *)(void *)p, t); }
 #define Act int8x16_t
 FN Act K(act)(const int8_t *p) { return vld1q_s8(p); }
-FN Ints K(ldw)(const uint8_t *p) { return vreinterpretq_u32_u8(vld1q_u8(p)); }
+FN Ints K(ldw)(const uint8_t *p, const int f) { (void)f; return vreinterpretq_u32_u8(vld1q_u8(p)); }
 FN void K(mac)(Ints *c, Ints *h, Ints w, Act x, const int i, const int n, const int32_t *from, const int f) {
     int32x4_t s = i ? vreinterpretq_s32_u32(*c) : vld1q_s32(from); const int8x16_t v = vreinterpretq_s8_u32(w); (void)h; (void)n; (void)f;
     switch (i % 4) {
@@ -1980,11 +2030,15 @@ OUT void K(pad)(uint8_t *to, const uint8_t *w, size_t stride, int bytes) {
                 UNROLL for (int t = 0; t < n; t++) K(fst)(y + t * ldy + r, k.acc[t]); } } break;
 
 /* prompts: a tile's rows are unpacked once (chunk: 16 * ROWS bytes; a tile is DSM__PANEL of them side by side; scales DSM__PANEL * ROWS floats) ... */
+#if DSM__UNPACKS_HERE
 #define DSM__UNPACKED(name) OUT void K(unpack_##name)(const uint8_t *w, size_t stride, int len, dsm__k_scratch to) { \
         const int f = DSM__FMT_##name; DSM__PAD; \
         for (int v = 0, z; v < DSM__PANEL; v++, w += ROWS * stride) for (int e = 0; e < len; e = z) { \
             Sink k; k.w = to.w + (v * 16 + e * DSM__PANEL) * ROWS; k.s = to.s + (v + e / FORMAT.width * DSM__PANEL) * ROWS; k.m = to.m + (v + e / FORMAT.width * DSM__PANEL) * ROWS; \
             DSM__WALK(name, 0) } }
+#else
+#define DSM__UNPACKED(name)
+#endif
 #if DSM__LANES /* ... and multiplied DSM__PANEL vectors of rows x DSM__TOKENS tokens at a time. p is in registers, acc in L1 (sums). */
 #define DSM__ALL UNROLL for (int t = 0; t < n; t++) UNROLL for (int v = 0; v < DSM__PANEL; v++)
 FN void K(tile64)(const uint8_t *w, const float *s, const float *m, const dsm__x64 *x, long ldx, float *y, long ldy, const int from, const int n, const int f) {
@@ -1994,7 +2048,7 @@ FN void K(tile64)(const uint8_t *w, const float *s, const float *m, const dsm__x
         UNROLL for (int i = 0; i < width / 4; i++) {
             if (i % 4 == 0) UNROLL for (int t = 0; t < n; t++) q[t] = K(act)(x[t * ldx].q + e + 4 * i);
             DSM__ORDER;
-            UNROLL for (int v = 0; v < DSM__PANEL; v++) a[v] = K(ldw)(w + ((e / 16 + i / 4) * DSM__PANEL + v) * 16 * ROWS + i % 4 * 4 * ROWS);
+            UNROLL for (int v = 0; v < DSM__PANEL; v++) a[v] = K(ldw)(w + ((e / 16 + i / 4) * DSM__PANEL + v) * 16 * ROWS + i % 4 * 4 * ROWS, f);
             DSM__ALL K(mac)(&c[t][v], &h[t][v], a[v], q[t], i, width / 4, DSM__START(x + t * ldx, e, t * DSM__PANEL + v), f); }
         UNROLL for (int v = 0; v < DSM__PANEL; v++) d[v] = K(fld)(s + (e / width * DSM__PANEL + v) * ROWS);
         DSM__ALL p[t][v] = e ? K(fma)(K(real)(c[t][v]), d[v], p[t][v]) : K(fmul)(K(real)(c[t][v]), d[v]);
@@ -2600,8 +2654,8 @@ DSM__K_TILES(DSM__X)
 #undef DSM__X
 static const dsm__kernels K(kernels) = { DSM__STR(DSM__PASS), ROWS, DSM__TOKENS < 4 ? DSM__TOKENS : 4, DSM__PANEL * ROWS, DSM__TOKENS, DSM__NARROWER, {
 #define DSM__X(name, ggml, bytes) { NULL, NULL, NULL, 0 },
-#define DSM__X1(name, ggml, unit, bytes, width, mins, wmax, bias, tile) { K(matvec_##name), K(unpack_##name), K(tile_##tile), DSM__FROM(width, bias) },
-#define DSM__X2(name, ggml, unit, bytes, width, mins, wmax, bias, tile) { NULL, K(unpack_##name), K(tile_##tile), DSM__FROM(width, bias) },
+#define DSM__X1(name, ggml, unit, bytes, width, mins, wmax, bias, tile) { K(matvec_##name), DSM__CAT(dsm__k_unpack_##name, DSM__UNPACKS), K(tile_##tile), DSM__FROM(width, bias) },
+#define DSM__X2(name, ggml, unit, bytes, width, mins, wmax, bias, tile) { NULL, DSM__CAT(dsm__k_unpack_##name, DSM__UNPACKS), K(tile_##tile), DSM__FROM(width, bias) },
     DSM__FMT_LIST(DSM__X, DSM__X1, DSM__X2) },
 #undef DSM__X
 #undef DSM__X1
@@ -2655,6 +2709,8 @@ static const dsm__kernels K(kernels) = { DSM__STR(DSM__PASS), ROWS, DSM__TOKENS 
 #undef DSM__DOT
 #undef DSM__FLOATS
 #undef DSM__FLOATS_HERE
+#undef DSM__UNPACKS
+#undef DSM__UNPACKS_HERE
 #undef DSM__NARROWER
 _Pragma("pop_macro(\"K\")") _Pragma("pop_macro(\"FN\")") _Pragma("pop_macro(\"OUT\")") _Pragma("pop_macro(\"UNROLL\")") _Pragma("pop_macro(\"ROWS\")")
 _Pragma("pop_macro(\"Chunk\")") _Pragma("pop_macro(\"Sink\")") _Pragma("pop_macro(\"Sums\")") _Pragma("pop_macro(\"Chain\")") _Pragma("pop_macro(\"Ints\")")
@@ -2672,7 +2728,9 @@ _Pragma("pop_macro(\"scale\")") _Pragma("pop_macro(\"least\")") _Pragma("pop_mac
 #define DSM__BITS 0
 #define DSM__DOT 0
 #define DSM__FLOATS scalar
+#define DSM__UNPACKS scalar
 #define DSM__FLOATS_HERE 1
+#define DSM__UNPACKS_HERE 1
 #define DSM__NARROWER NULL
 #include DSMOE_HEADER_NAME
 #if defined(__x86_64__) && !DSMOE_NO_AVX2
@@ -2681,7 +2739,9 @@ _Pragma("pop_macro(\"scale\")") _Pragma("pop_macro(\"least\")") _Pragma("pop_mac
 #define DSM__BITS 256
 #define DSM__DOT 0
 #define DSM__FLOATS avx2
+#define DSM__UNPACKS avx2
 #define DSM__FLOATS_HERE 1
+#define DSM__UNPACKS_HERE 1
 #define DSM__NARROWER &dsm__k_kernels_scalar
 #include DSMOE_HEADER_NAME
 #define DSM__PASS avxvnni       /* 256 bits, 16 registers: client processors since 2021 */
@@ -2689,25 +2749,21 @@ _Pragma("pop_macro(\"scale\")") _Pragma("pop_macro(\"least\")") _Pragma("pop_mac
 #define DSM__BITS 256
 #define DSM__DOT 2
 #define DSM__FLOATS avx2
+#define DSM__UNPACKS avx2
 #define DSM__FLOATS_HERE 0
+#define DSM__UNPACKS_HERE 0
 #define DSM__NARROWER &dsm__k_kernels_scalar
 #include DSMOE_HEADER_NAME
 #if !DSMOE_NO_AVX512
-#define DSM__PASS vnni256       /* the same in the AVX-512 encoding */
-#define DSM__ATTR __attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512vnni")))
-#define DSM__BITS 256
-#define DSM__DOT 1
-#define DSM__FLOATS avx2
-#define DSM__FLOATS_HERE 0
-#define DSM__NARROWER &dsm__k_kernels_scalar
-#include DSMOE_HEADER_NAME
 #define DSM__PASS avx512
 #define DSM__ATTR __attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512vnni")))
 #define DSM__BITS 512
 #define DSM__DOT 1
 #define DSM__FLOATS avx512
+#define DSM__UNPACKS avx512
 #define DSM__FLOATS_HERE 1
-#define DSM__NARROWER &dsm__k_kernels_vnni256
+#define DSM__UNPACKS_HERE 1
+#define DSM__NARROWER &dsm__k_kernels_avx2
 #include DSMOE_HEADER_NAME
 #endif
 #endif
@@ -2717,7 +2773,9 @@ _Pragma("pop_macro(\"scale\")") _Pragma("pop_macro(\"least\")") _Pragma("pop_mac
 #define DSM__BITS 128
 #define DSM__DOT 0
 #define DSM__FLOATS neon
+#define DSM__UNPACKS neon
 #define DSM__FLOATS_HERE 1
+#define DSM__UNPACKS_HERE 1
 #define DSM__NARROWER &dsm__k_kernels_scalar
 #include DSMOE_HEADER_NAME
 #if !DSMOE_NO_DOTPROD && (defined(__ARM_FEATURE_DOTPROD) || !defined(__clang__) || __clang_major__ >= 16) /* before, clang has vdotq only where the base has it */
@@ -2735,7 +2793,9 @@ _Pragma("pop_macro(\"scale\")") _Pragma("pop_macro(\"least\")") _Pragma("pop_mac
 #define DSM__BITS 128
 #define DSM__DOT 1
 #define DSM__FLOATS neon
+#define DSM__UNPACKS dotprod
 #define DSM__FLOATS_HERE 0
+#define DSM__UNPACKS_HERE 1
 #define DSM__NARROWER &dsm__k_kernels_neon
 #include DSMOE_HEADER_NAME
 #endif
@@ -2746,7 +2806,7 @@ _Pragma("pop_macro(\"scale\")") _Pragma("pop_macro(\"least\")") _Pragma("pop_mac
 
 /* ---- the levels, worst first, and the feature each one needs ---- */
 #if defined(__x86_64__) && !DSMOE_NO_AVX2 && !DSMOE_NO_AVX512
-#define DSM__K_LEVELS(X) X(scalar, 0) X(avx2, DSM__CPU_AVX2) X(avxvnni, DSM__CPU_AVXVNNI) X(vnni256, DSM__CPU_AVX512) X(avx512, DSM__CPU_AVX512)
+#define DSM__K_LEVELS(X) X(scalar, 0) X(avx2, DSM__CPU_AVX2) X(avxvnni, DSM__CPU_AVXVNNI) X(avx512, DSM__CPU_AVX512)
 #elif defined(__x86_64__) && !DSMOE_NO_AVX2
 #define DSM__K_LEVELS(X) X(scalar, 0) X(avx2, DSM__CPU_AVX2) X(avxvnni, DSM__CPU_AVXVNNI)
 #elif defined(__aarch64__) && !DSMOE_NO_NEON && DSM__K_DOTPROD
@@ -2986,7 +3046,8 @@ DSM__FN void dsm__pool_close(dsm__pool *pool) {
     (void)pool;
 #endif
 }
-DSM__FN dsm_status dsm__pool_open(dsm__pool *pool, const dsm_jobs *jobs, int threads, dsm_error *error) { /* threads 0: one for each fast core */
+/* threads 0: one for each fast core. start 0: only the numbers, for plans. */
+DSM__FN dsm_status dsm__pool_open(dsm__pool *pool, const dsm_jobs *jobs, int threads, int start, dsm_error *error) {
     memset(pool, 0, sizeof *pool);
     pool->jobs = *jobs;
     if (jobs->parallel_for) {
@@ -2994,9 +3055,12 @@ DSM__FN dsm_status dsm__pool_open(dsm__pool *pool, const dsm_jobs *jobs, int thr
         pool->workers = jobs->workers < DSM__POOL_MOST ? jobs->workers : DSM__POOL_MOST; return DSM_OK; }
     pool->workers = 1;
     if (threads < 0 || threads > DSM__POOL_MOST) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("threads"), dsm__s("must be 0 (one for each fast core) to 256"));
-#if !DSMOE_NO_THREADS
+#if DSMOE_NO_THREADS
+    (void)start;
+#else
     if (!threads) threads = dsm__os_fast_cores();
     if (threads == 1) return DSM_OK;
+    if (!start) { pool->workers = threads; pool->stack_bytes = (uint64_t)(threads - 1) * DSM__OS_STACK; return DSM_OK; }
     if (pthread_mutex_init(&pool->turn, NULL)) return dsm__err(error, DSM__ERR_THREAD, dsm__i(0), dsm__s(dsm__os_why(ENOMEM)));
     if (pthread_mutex_init(&pool->lock, NULL)) { pthread_mutex_destroy(&pool->turn); return dsm__err(error, DSM__ERR_THREAD, dsm__i(0), dsm__s(dsm__os_why(ENOMEM))); }
     pthread_cond_init(&pool->work, NULL); pthread_cond_init(&pool->done, NULL); /* cannot fail without attributes where this runs */
@@ -3955,7 +4019,8 @@ DSM__FN void dsm__tok_layout(dsm__tok *t, const dsm__tok_keys *k, dsm__arena *m)
 }
 DSM__FN int dsm__tok_kind_of(const dsm__tok_keys *k, uint64_t i, dsm__str text) { /* as the file has it; without a list the names must do */
     dsm__file_number v;
-    if (!k->kinds) return dsm__tok_byte_of(text) >= 0 ? DSM_TOKEN_BYTE : dsm__str_is(text, "<unk>") ? DSM_TOKEN_UNKNOWN : dsm__tok_looks_special(text) && text.n > 3 ? DSM_TOKEN_CONTROL : DSM_TOKEN_NORMAL;
+    if (!k->kinds) return dsm__tok_byte_of(text) >= 0 ? DSM_TOKEN_BYTE : dsm__str_is(text, "<unk>") ? DSM_TOKEN_UNKNOWN :
+                          dsm__tok_looks_special(text) && text.n > 3 ? DSM_TOKEN_CONTROL : DSM_TOKEN_NORMAL;
     v = dsm__file_element(k->kinds, i);
     return v.whole && v.u >= DSM_TOKEN_NORMAL && v.u <= DSM_TOKEN_BYTE ? (int)v.u : DSM_TOKEN_NORMAL;
 }
@@ -3991,7 +4056,7 @@ DSM__FN dsm_status dsm__tok_read_tokens(dsm__tok *t, const dsm__tok_keys *k, con
         if (kind == DSM_TOKEN_BYTE) { byte = dsm__tok_byte_of(s); if (byte < 0) kind = DSM_TOKEN_NORMAL; }
         t->kind[id] = (uint8_t)kind; t->offset[id] = used;
         if (byte >= 0) { *to = (char)byte; n = 1; if (t->byte_id[byte] < 0) t->byte_id[byte] = (int32_t)id; }
-        else if (!t->spm && (kind == DSM_TOKEN_NORMAL || kind == DSM_TOKEN_UNUSED || kind == DSM_TOKEN_BYTE) && (n = dsm__tok_unmap(byte_of, s.at, s.n, to)) != SIZE_MAX) t->kind[id] |= DSM__TOK_MERGES;
+        else if (!t->spm && (kind == DSM_TOKEN_NORMAL || kind == DSM_TOKEN_UNUSED) && (n = dsm__tok_unmap(byte_of, s.at, s.n, to)) != SIZE_MAX) t->kind[id] |= DSM__TOK_MERGES;
         else if (t->spm && (kind == DSM_TOKEN_NORMAL || kind == DSM_TOKEN_UNUSED)) {
             n = 0; t->kind[id] |= DSM__TOK_MERGES;
             for (size_t i = 0; i < s.n; i++) if (s.n - i >= 3 && !memcmp(s.at + i, DSM__TOK_LOW, 3)) { to[n++] = ' '; i += 2; } else to[n++] = s.at[i];
@@ -4032,7 +4097,8 @@ DSM__FN dsm_status dsm__tok_read_merges(dsm__tok *t, const dsm__key_ref *merges,
         right = m == 1 ? t->byte_id[(uint8_t)line[n]] : dsm__tok_find(t, line + n, m);
         if (left < 0 || right < 0) { ++*skipped; continue; }
         /* results mostly come in the order of ids */
-        id = guess < t->n_tokens && (t->kind[guess] & DSM__TOK_MERGES) && dsm__str_same(dsm__tok_str(t, (uint32_t)guess), dsm__str_n(line, n + m)) ? guess : dsm__tok_find(t, line, n + m);
+        id = guess < t->n_tokens && (t->kind[guess] & DSM__TOK_MERGES) && dsm__str_same(dsm__tok_str(t, (uint32_t)guess), dsm__str_n(line, n + m)) ? guess :
+             dsm__tok_find(t, line, n + m);
         if (id < 0) { ++*skipped; continue; }
         guess = id + 1; t->merged[rank] = (uint32_t)id;
         if (!dsm__tok_put_pair(t, (uint32_t)left, (uint32_t)right, rank)) return dsm__err(error, DSM__ERR_TOK_COLLIDE, dsm__s("merges"));
@@ -4100,15 +4166,18 @@ DSM__FN void dsm__tok_choose_template(dsm__tok *t, const dsm__file *f, const dsm
     else if (dsm__str_has(s, "<|im_start|>")) t->family = DSM_TEMPLATE_CHATML;
     else if (dsm__str_has(s, "<|start_header_id|>")) t->family = DSM_TEMPLATE_LLAMA3;
     if (t->family) { t->reasons |= t->family == DSM_TEMPLATE_R1 || t->family == DSM_TEMPLATE_V31; return; }
+    /* no template: what the vocabulary tells. A distilled model has its own <think>, a V3 or R1 can't be told apart */
     if (dsm__tok_special(t, user) >= 0 && dsm__tok_special(t, DSM__TOK_ASSISTANT) >= 0) t->family = t->pre == DSM__TOK_PRE_V3 || t->think < 0 ? DSM_TEMPLATE_V3 : DSM_TEMPLATE_R1;
-    else t->family = t->spm ? DSM_TEMPLATE_RAW : t->pre == DSM__TOK_PRE_LLM ? DSM_TEMPLATE_LLM : t->pre == DSM__TOK_PRE_CODER ? DSM_TEMPLATE_CODER : t->pre == DSM__TOK_PRE_V3 ? DSM_TEMPLATE_V3 : DSM_TEMPLATE_RAW;
+    else t->family = t->spm ? DSM_TEMPLATE_RAW : t->pre == DSM__TOK_PRE_LLM ? DSM_TEMPLATE_LLM : t->pre == DSM__TOK_PRE_CODER ? DSM_TEMPLATE_CODER :
+                     t->pre == DSM__TOK_PRE_V3 ? DSM_TEMPLATE_V3 : DSM_TEMPLATE_RAW;
     t->reasons |= t->family == DSM_TEMPLATE_R1;
-    dsm__err_log(log, DSM_LOG_WARNING, s.n ? "tokenizer.chat_template is none that is known; conversations are written as %" : "the file has no chat template; conversations are written as %",
+    dsm__err_log(log, DSM_LOG_WARNING, "%; conversations are written as %", dsm__s(s.n ? "tokenizer.chat_template is none that is known" : "the file has no chat template"),
         dsm__s(names[t->family]));
 #undef DSM__TOK_ASSISTANT
 }
 DSM__FN void dsm__tok_close(dsm__tok *t) { dsm__mem_free(&t->allocator, t->block, (size_t)t->bytes); memset(t, 0, sizeof *t); }
-DSM__FN dsm_status dsm__tok_list(const dsm__file *f, const char *name, int strings, uint64_t n_tokens, const dsm__key_ref **key, dsm_error *error) { /* an optional array; with as many entries as tokens, where that counts */
+/* An optional array, with as many entries as there are tokens, where that counts. */
+DSM__FN dsm_status dsm__tok_list(const dsm__file *f, const char *name, int strings, uint64_t n_tokens, const dsm__key_ref **key, dsm_error *error) {
     const dsm__key_ref *k = dsm__file_key(f, name);
     int good = k && k->type == 9 && (strings ? k->element == 8 : k->element != 8 && k->element != 9 && k->element != 12);
     *key = NULL;
@@ -4143,7 +4212,8 @@ DSM__FN dsm_status dsm__tok_open_parts(dsm__tok *t, const dsm__file *f, const ds
         for (; i < DSM__COUNT(dsm__tok_pres) && !dsm__str_is(pre, dsm__tok_pres[i].name); i++) {}
         if (i == DSM__COUNT(dsm__tok_pres)) return dsm__err(error, DSM__ERR_TOK_PRE, dsm__t(pre));
         t->pre = dsm__tok_pres[i].pre;
-        if (t->pre == DSM__TOK_PRE_DEFAULT) dsm__err_log(log, DSM_LOG_WARNING, "tokenizer.ggml.pre is missing or 'default': text may be cut in other places than in training, and answers get worse; convert the model anew");
+        if (t->pre == DSM__TOK_PRE_DEFAULT) dsm__err_log(log, DSM_LOG_WARNING,
+            "tokenizer.ggml.pre is missing or 'default': text may be cut in other places than in training, and answers get worse; convert the model anew");
         t->whole_first = t->pre == DSM__TOK_PRE_LLAMA3;
     }
     t->n_tokens = (int)k.tokens->count;
@@ -4176,7 +4246,7 @@ DSM__FN dsm_status dsm__tok_open_parts(dsm__tok *t, const dsm__file *f, const ds
     dsm__tok_read_specials(t, f, log);
     for (uint32_t i = 0; i < t->n_added; i++) t->first[(uint8_t)t->text[t->offset[t->added[i]]]] |= (uint8_t)dsm__tok_mode_bits(t, t->added[i]);
     for (int b = 0; b < 256; b++) missing += t->byte_id[b] < 0;
-    t->byte_instead = t->unknown >= 0 ? t->unknown : t->byte_id['?'];
+    t->byte_instead = t->unknown >= 0 ? t->unknown : t->byte_id[63 /* ? */];
     if (missing) dsm__err_log(log, DSM_LOG_WARNING, "% of the 256 bytes have no token; text with them is not kept as it is", dsm__u(missing));
     v = t->spm || t->pre == DSM__TOK_PRE_LLAMA3;
     if ((e = dsm__file_bool(f, "tokenizer.ggml.add_bos_token", v, &t->add_bos, error)) != DSM_OK) return e;
@@ -4223,7 +4293,10 @@ DSM__FN uint32_t dsm__tok_next_symbol(const dsm__tok_piece *p, uint32_t at) {
     v = p->sym[at + 1] & ~DSM__TOK_INNER;
     return v > at ? v : at + 2;
 }
-DSM__FN uint32_t dsm__tok_symbol_before(const dsm__tok_piece *p, uint32_t at) { uint32_t v = p->sym[at - 1]; return v & DSM__TOK_INNER ? v & ~DSM__TOK_INNER : at - 1; } /* at > 0 */
+DSM__FN uint32_t dsm__tok_symbol_before(const dsm__tok_piece *p, uint32_t at) { /* at > 0 */
+    uint32_t v = p->sym[at - 1];
+    return v & DSM__TOK_INNER ? v & ~DSM__TOK_INNER : at - 1;
+}
 DSM__FN void dsm__tok_set_symbol(dsm__tok_piece *p, uint32_t at, uint32_t next, uint32_t id) {
     p->sym[at] = id;
     if (next - at > 1) { p->sym[at + 1] = next | DSM__TOK_INNER; p->sym[next - 1] = at | DSM__TOK_INNER; }
@@ -4281,6 +4354,10 @@ DSM__FN void dsm__tok_push(dsm__tok_run *r, int32_t id) {
     r->count++;
 }
 DSM__FN void dsm__tok_push_byte(dsm__tok_run *r, uint8_t byte) { int32_t id = r->t->byte_id[byte]; dsm__tok_push(r, id < 0 ? r->t->byte_instead : id); }
+DSM__FN void dsm__tok_push_symbol(dsm__tok_run *r, int32_t id, const uint8_t *s, size_t n) { /* bytes instead of no token, or of one that no text may become */
+    if (id >= 0 && !(r->t->kind[id] & DSM__TOK_GUARDED)) dsm__tok_push(r, id);
+    else for (size_t i = 0; i < n; i++) dsm__tok_push_byte(r, s[i]);
+}
 DSM__FN void *dsm__tok_memory(dsm__tok_run *r, uint64_t bytes) { /* valid until the next call; NULL: none, and the status says so */
     if (bytes <= DSM__TOK_STACK * 4) return r->stack;
     if (bytes <= r->work_bytes) return r->work;
@@ -4294,7 +4371,7 @@ DSM__FN void *dsm__tok_memory(dsm__tok_run *r, uint64_t bytes) { /* valid until 
 DSM__FN void dsm__tok_bpe(dsm__tok_run *r, const uint8_t *s, size_t n) { /* one piece */
     const dsm__tok *t = r->t; dsm__tok_piece p; uint32_t *words;
     if (n == 1) { dsm__tok_push_byte(r, *s); return; }
-    if (t->whole_first && n <= t->longest) { int32_t id = dsm__tok_find(t, (const char *)s, n); if (id >= 0) { dsm__tok_push(r, id); return; } }
+    if (t->whole_first && n <= t->longest) { int32_t id = dsm__tok_find(t, (const char *)s, n); if (id >= 0) { dsm__tok_push_symbol(r, id, s, n); return; } }
     if (n >= DSM__TOK_NO_ID) { r->status = dsm__err(r->error, DSM__ERR_TOO_LARGE, dsm__s("a word of 2 GB")); return; }
     words = (uint32_t *)dsm__tok_memory(r, dsm__tok_piece_words(n) * 4);
     if (!words) return;
@@ -4302,8 +4379,10 @@ DSM__FN void dsm__tok_bpe(dsm__tok_run *r, const uint8_t *s, size_t n) { /* one 
     dsm__tok_piece_place(&p, words);
     for (size_t i = 0; i < n; i++) p.sym[i] = t->byte_id[s[i]] < 0 ? DSM__TOK_NO_ID : (uint32_t)t->byte_id[s[i]];
     dsm__tok_merge(&p);
-    for (uint32_t at = 0; at < p.n; at = dsm__tok_next_symbol(&p, at))
-        if (p.sym[at] == DSM__TOK_NO_ID) dsm__tok_push_byte(r, s[at]); else dsm__tok_push(r, (int32_t)p.sym[at]);
+    for (uint32_t at = 0, next; at < p.n; at = next) {
+        next = dsm__tok_next_symbol(&p, at);
+        dsm__tok_push_symbol(r, p.sym[at] == DSM__TOK_NO_ID ? DSM__TOK_NONE : (int32_t)p.sym[at], s + at, next - at);
+    }
 }
 DSM__FN void dsm__tok_split(dsm__tok_run *r, const dsm__tok_pass *pass, const uint8_t *s, size_t from, size_t end) { /* as deep as there are passes: at most 7 */
     size_t gap = from, to;
@@ -4335,7 +4414,7 @@ DSM__FN void dsm__tok_spm(dsm__tok_run *r, const uint8_t *from, size_t n) { /* a
         int32_t id;
         next = dsm__tok_next_symbol(&p, at);
         id = next - at <= t->longest ? dsm__tok_find(t, (const char *)s + at, next - at) : DSM__TOK_NONE;
-        if (id >= 0) dsm__tok_push(r, id); else for (; at < next; at++) dsm__tok_push_byte(r, s[at]);
+        dsm__tok_push_symbol(r, id, s + at, next - at);
     }
 }
 DSM__FN void dsm__tok_fragment(dsm__tok_run *r, const uint8_t *s, size_t n) { /* between added tokens */
@@ -4365,7 +4444,8 @@ DSM__FN dsm_status dsm__tok_finish(dsm__tok_run *r, size_t *count) {
 DSM__FN void dsm__tok_begin(dsm__tok_run *r) { if (r->t->bos >= 0 && !r->count) { dsm__tok_push(r, r->t->bos); r->bos = 1; } }
 /* flags: DSM_TOKENIZE_*, DSM__TOK_MESSAGE. MORE: there are *count ids, more than cap. work (aligned to 4; may be NULL) is for pieces of more than 960 bytes and takes
    about 8.3 times their length (llama: 9.3 times the text); where it is too small the allocator is asked. Thread-safe. */
-DSM__FN dsm_status dsm__tok_encode(const dsm__tok *t, const char *text, size_t n, int flags, int32_t *ids, size_t cap, size_t *count, void *work, size_t work_bytes, dsm_error *error) {
+DSM__FN dsm_status dsm__tok_encode(const dsm__tok *t, const char *text, size_t n, int flags, int32_t *ids, size_t cap, size_t *count,
+                                   void *work, size_t work_bytes, dsm_error *error) {
     uint32_t stack[DSM__TOK_STACK]; dsm__tok_run r;
     if (dsm__tok_start(&r, t, stack, ids, cap, work, work_bytes, error) == DSM_OK) {
         if (flags & DSM_TOKENIZE_BOS) dsm__tok_begin(&r);
@@ -4375,7 +4455,9 @@ DSM__FN dsm_status dsm__tok_encode(const dsm__tok *t, const char *text, size_t n
 }
 
 /* ---- ids to text ---- */
-DSM__FN dsm_token_kind dsm__tok_kind(const dsm__tok *t, int32_t id) { return id < 0 || id >= t->n_tokens ? DSM_TOKEN_UNUSED : (dsm_token_kind)(t->kind[id] & DSM__TOK_KIND); }
+DSM__FN dsm_token_kind dsm__tok_kind(const dsm__tok *t, int32_t id) {
+    return id < 0 || id >= t->n_tokens ? DSM_TOKEN_UNUSED : (dsm_token_kind)(t->kind[id] & DSM__TOK_KIND);
+}
 DSM__FN int dsm__tok_is_end(const dsm__tok *t, int32_t id) { return id >= 0 && id < t->n_tokens && (t->kind[id] & DSM__TOK_END) != 0; }
 DSM__FN dsm__str dsm__tok_bytes(const dsm__tok *t, int32_t id, int special) {
     dsm_token_kind kind = dsm__tok_kind(t, id);
@@ -4398,8 +4480,10 @@ DSM__FN size_t dsm__tok_decode(const dsm__tok *t, const int32_t *ids, size_t n, 
     }
     return size;
 }
-DSM__FN int dsm__tok_stream(const dsm__tok *t, dsm_stream *stream, int32_t id, char *out, size_t cap) { /* whole characters; id -1: what is held. -1: cap is too small, nothing changed */
-    dsm__str s = id < 0 ? dsm__str_n("", 0) : dsm__tok_bytes(t, id, 0); size_t held = stream->n_held > 0 && stream->n_held < 4 ? (size_t)stream->n_held : 0, n = held + s.n, keep;
+/* Whole characters; id -1: what is held. Gives how many bytes, or -1: cap is too small, nothing changed. */
+DSM__FN int dsm__tok_stream(const dsm__tok *t, dsm_stream *stream, int32_t id, char *out, size_t cap) {
+    dsm__str s = id < 0 ? dsm__str_n("", 0) : dsm__tok_bytes(t, id, 0);
+    size_t held = stream->n_held > 0 && stream->n_held < 4 ? (size_t)stream->n_held : 0, n = held + s.n, keep;
     if (n > cap || n > INT_MAX) return -1;
     if (held) memcpy(out, stream->held, held);
     if (s.n) memcpy(out + held, s.at, s.n);
@@ -4428,7 +4512,10 @@ DSM__FN void dsm__tok_page_special(dsm__tok_page *p, const char *text) { /* as w
     int32_t id = dsm__tok_special(p->r->t, text);
     if (id >= 0) dsm__tok_page_id(p, id); else dsm__tok_page_words(p, text);
 }
-DSM__FN void dsm__tok_page_end(dsm__tok_page *p, const char *text) { if (dsm__tok_special(p->r->t, text) >= 0 || p->r->t->eos < 0) dsm__tok_page_special(p, text); else dsm__tok_page_id(p, p->r->t->eos); }
+DSM__FN void dsm__tok_page_end(dsm__tok_page *p, const char *text) { /* the end of an answer: by its text, else the file's EOS */
+    if (dsm__tok_special(p->r->t, text) >= 0 || p->r->t->eos < 0) dsm__tok_page_special(p, text);
+    else dsm__tok_page_id(p, p->r->t->eos);
+}
 DSM__FN void dsm__tok_page_message(dsm__tok_page *p, const dsm_message *m) { /* an earlier answer without its reasoning, where the model wants that */
     size_t n = m->size || !m->text ? m->size : strlen(m->text), from = 0;
     if (m->role == DSM_ASSISTANT && p->r->t->reasons)
@@ -4459,8 +4546,9 @@ DSM__FN int dsm__tok_page_write(dsm__tok_page *p, const dsm_message *m, size_t n
         dsm__tok_page_words(p, "Assistant:");
         break;
     case DSM_TEMPLATE_CODER:
-        if (!dsm__tok_page_systems(p, m, n)) dsm__tok_page_words(p, "You are an AI programming assistant, utilizing the Deepseek Coder model, developed by Deepseek Company, and you only answer "
-            "questions related to computer science. For politically sensitive questions, security and privacy issues, and other non-computer science questions, you will refuse to answer\n");
+        if (!dsm__tok_page_systems(p, m, n)) dsm__tok_page_words(p, "You are an AI programming assistant, utilizing the Deepseek Coder model, developed by Deepseek Company, "
+            "and you only answer questions related to computer science. For politically sensitive questions, security and privacy issues, "
+            "and other non-computer science questions, you will refuse to answer\n");
         for (size_t i = 0; i < n; i++) {
             if (m[i].role == DSM_SYSTEM) continue;
             dsm__tok_page_words(p, m[i].role == DSM_USER ? "### Instruction:\n" : "### Response:\n");
@@ -4509,7 +4597,8 @@ DSM__FN int dsm__tok_page_write(dsm__tok_page *p, const dsm_message *m, size_t n
     dsm__tok_page_id(p, DSM__TOK_NONE); /* the last run */
     return inside;
 }
-DSM__FN dsm_status dsm__tok_page_open(dsm__tok_page *p, void **text, size_t *bytes) { /* after counting: memory for the longest run, out of the caller's or the allocator's */
+/* Memory for the longest run, the caller's or the allocator's. */
+DSM__FN dsm_status dsm__tok_page_open(dsm__tok_page *p, void **text, size_t *bytes) {
     dsm__tok_run *r = p->r;
     *text = NULL; *bytes = 0;
     if (r->status < 0) return r->status;
@@ -5029,16 +5118,1148 @@ DSM__FN int dsm__kv_write_latent(const dsm__kernels *k, int kv, uint8_t *rows, i
 DSM__FN void dsm__kv_read_latent(int kv, const uint8_t *rows, int latent, int rope, int t, float *to, float *to_rope) {
     const uint8_t *p = rows + (size_t)t * dsm__k_latent_row_bytes(kv, latent, rope);
     dsm__kv_read_row(kv, p, latent, to); dsm__kv_read_row(kv == DSM_KV_Q8_0 ? DSM_KV_F16 : kv, p + dsm__k_value_row_bytes(kv, latent), rope, to_rope); }
-/* (the cache of a session: being built) */
+/* ---- the cache of a session: where a layer's keys and values (or MLA's latents) lie, and a token's row in a form that no layout can be seen in, for snapshots.
+   Forgetting needs no work: what lies behind the timeline's end is written before it is read. ---- */
+typedef struct dsm__kv {
+    int type, mla, n_layers, n_heads, key, value, rope, blocks; /* key, value: widths of a head; MLA: of the latent, and rope; blocks of 16 tokens */
+    size_t key_block, value_row, layer_bytes;                   /* MLA: value_row is the whole row */
+    uint64_t per_token;                                         /* bytes, of all layers */
+    uint8_t *base;
+} dsm__kv;
+DSM__FN void dsm__kv_layout(dsm__kv *kv, dsm__arena *m, const dsm__arch *arch, const dsm_session_desc *desc) {
+    uint64_t tokens = dsm__round_up((uint64_t)desc->context, 16), token_bytes;
+    kv->type = (int)desc->kv; kv->mla = arch->mla; kv->n_layers = arch->n_layers; kv->blocks = (int)(tokens / 16);
+    if (kv->mla) {
+        kv->n_heads = 1; kv->key = kv->value = arch->latent; kv->rope = arch->n_rot;
+        kv->key_block = 0; kv->value_row = dsm__k_latent_row_bytes(kv->type, arch->latent, arch->n_rot);
+    } else {
+        kv->n_heads = arch->n_kv_heads; kv->key = arch->head_k; kv->value = arch->head_v; kv->rope = 0;
+        kv->key_block = dsm__k_key_block_bytes(kv->type, kv->key); kv->value_row = dsm__k_value_row_bytes(kv->type, kv->value); }
+    token_bytes = (uint64_t)kv->n_heads * (kv->key_block / 16 + kv->value_row);
+    kv->per_token = token_bytes * (uint64_t)kv->n_layers;
+    kv->layer_bytes = (size_t)(token_bytes * tokens);
+    kv->base = (uint8_t *)dsm__mem_take(m, token_bytes * tokens, (uint64_t)kv->n_layers);
+}
+DSM__FN uint8_t *dsm__kv_keys(const dsm__kv *kv, int layer, int head) { return kv->base + (size_t)layer * kv->layer_bytes + (size_t)head * (size_t)kv->blocks * kv->key_block; }
+DSM__FN uint8_t *dsm__kv_values(const dsm__kv *kv, int layer, int head) { /* MLA: the rows */
+    return kv->base + (size_t)layer * kv->layer_bytes + (size_t)kv->n_heads * (size_t)kv->blocks * kv->key_block + (size_t)head * (size_t)kv->blocks * 16 * kv->value_row;
+}
+/* Bytes of a row of n numbers in the portable form: f16, f32, or int8 and then a scale for each 64 of them. */
+DSM__FN size_t dsm__kv_natural(int type, int n) { return type == DSM_KV_F32 ? (size_t)n * 4 : type == DSM_KV_F16 ? (size_t)n * 2 : (size_t)n + (size_t)dsm__k_64s(n) * 4; }
+/* One key's row in its block: to == 1 into it, else out of it. */
+DSM__FN void dsm__kv_key_row(const dsm__kv *kv, uint8_t *block, int slot, uint8_t *row, int to) {
+    int n = kv->key; uint8_t *p;
+    if (kv->type == DSM_KV_Q8_0) {
+        for (int d = 0; d < n; d++) { p = block + (d / 4 * 16 + slot) * 4 + d % 4; if (to) *p = row[d]; else row[d] = *p; }
+        for (int e = 0; e < dsm__k_64s(n); e++) { p = block + dsm__k_16(n) * 16 + (e * 16 + slot) * 4; if (to) memcpy(p, row + n + e * 4, 4); else memcpy(row + n + e * 4, p, 4); }
+    } else {
+        size_t size = kv->type == DSM_KV_F32 ? 4 : 2;
+        for (int d = 0; d < n; d++) { p = block + (size_t)(d * 16 + slot) * size; if (to) memcpy(p, row + (size_t)d * size, size); else memcpy(row + (size_t)d * size, p, size); } }
+}
+DSM__FN void dsm__kv_value_row(int type, int n, uint8_t *at, uint8_t *row, int to) { /* rows are padded to 16 numbers */
+    if (type == DSM_KV_Q8_0) {
+        if (to) { memcpy(at, row, (size_t)n); memset(at + n, 0, (size_t)(dsm__k_16(n) - n)); memcpy(at + dsm__k_16(n), row + n, (size_t)dsm__k_64s(n) * 4); }
+        else { memcpy(row, at, (size_t)n); memcpy(row + n, at + dsm__k_16(n), (size_t)dsm__k_64s(n) * 4); }
+    } else {
+        size_t size = type == DSM_KV_F32 ? 4 : 2;
+        if (to) { memcpy(at, row, (size_t)n * size); memset(at + (size_t)n * size, 0, (size_t)(dsm__k_16(n) - n) * size); } else memcpy(row, at, (size_t)n * size); }
+}
+/* A token's row. GQA: key [K*d], value [K*d]; MLA: key is [C+R], the latent and the rope part, value NULL. 0: NaN or infinity. */
+DSM__FN int dsm__kv_put(const dsm__kv *kv, const dsm__kernels *k, int layer, int position, const float *key, const float *value) {
+    int good = 1;
+    if (kv->mla) return dsm__kv_write_latent(k, kv->type, dsm__kv_values(kv, layer, 0), kv->key, kv->rope, position, key, key + kv->key);
+    for (int h = 0; h < kv->n_heads; h++) {
+        good &= dsm__kv_write_key(k, kv->type, dsm__kv_keys(kv, layer, h), kv->key, position, key + h * kv->key);
+        good &= dsm__kv_write_value(k, kv->type, dsm__kv_values(kv, layer, h), kv->value, position, value + h * kv->value); }
+    return good;
+}
+DSM__FN size_t dsm__kv_row_bytes(const dsm__kv *kv) { /* of one layer and position, in the portable form */
+    return kv->mla ? dsm__kv_natural(kv->type, kv->key) + dsm__kv_natural(kv->type == DSM_KV_F32 ? (int)DSM_KV_F32 : (int)DSM_KV_F16, kv->rope)
+                   : (size_t)kv->n_heads * (dsm__kv_natural(kv->type, kv->key) + dsm__kv_natural(kv->type, kv->value));
+}
+DSM__FN void dsm__kv_move(const dsm__kv *kv, int layer, int position, uint8_t *row, int to) { /* to == 1: from the portable form into the cache, else out of it */
+    if (kv->mla) {
+        uint8_t *at = dsm__kv_values(kv, layer, 0) + (size_t)position * kv->value_row;
+        dsm__kv_value_row(kv->type, kv->key, at, row, to);
+        dsm__kv_value_row(kv->type == DSM_KV_F32 ? (int)DSM_KV_F32 : (int)DSM_KV_F16, kv->rope, at + dsm__k_value_row_bytes(kv->type, kv->key), row + dsm__kv_natural(kv->type, kv->key), to);
+    } else for (int h = 0; h < kv->n_heads; h++) {
+        dsm__kv_key_row(kv, dsm__kv_keys(kv, layer, h) + (size_t)(position / 16) * kv->key_block, position % 16, row, to); row += dsm__kv_natural(kv->type, kv->key);
+        dsm__kv_value_row(kv->type, kv->value, dsm__kv_values(kv, layer, h) + (size_t)position * kv->value_row, row, to); row += dsm__kv_natural(kv->type, kv->value); }
+}
+DSM__FN void dsm__kv_copy(const dsm__kv *to, const dsm__kv *from, int n) { /* the first n positions; the contexts may differ. A block's later tokens come along, unread */
+    for (int l = 0; l < to->n_layers; l++) for (int h = 0; h < to->n_heads; h++) {
+        if (!to->mla) memcpy(dsm__kv_keys(to, l, h), dsm__kv_keys(from, l, h), (size_t)((n + 15) / 16) * to->key_block);
+        memcpy(dsm__kv_values(to, l, h), dsm__kv_values(from, l, h), (size_t)n * to->value_row); }
+}
 
 // >>nn
-/* (being built) */
+/* The forward pass: norm, RoPE, attention, MLA, router, experts, as the papers write them. It is a list of stages; a stage is one product of one layer, or
+   what lies between two products. Stages can be cut anywhere: every number is made by one thread, from inputs that are complete, in an order of its own, so
+   neither the threads, nor the chunk, nor the clock can change a bit. Knows arch, kv and kernels; knows no file, no session. Test: tests/golden.c, tests/same.c
+
+   Letters for shapes: T tokens, D width, H heads, K KV heads, d head width (of keys, of values), P nope and R rope dims of an MLA head, C latent, Q query
+   latent, F FFN width, E experts, N experts used, V vocabulary, G heads that one item of attention takes. */
+typedef struct dsm__nn_in { const float *x; const dsm__x64 *q; long ldx, ldq; int n_tokens; } dsm__nn_in; /* rows as floats and rounded (NULL: no rounding here) */
+typedef struct dsm__nn_mul { /* y[token][row] = row . x[token], and what follows in the same rows */
+    const uint8_t *w, *w2; size_t stride, stride2; int fmt, fmt2, n_rows, len; /* w2: an up matrix beside its gate: y = silu(gate) * up */
+    int columns;                  /* > 0: w has so many rows of n_rows columns and is used down its columns */
+    dsm__nn_in in; float *y, *y2; long ldy;
+    const float *bias;            /* y += bias */
+    float *add; long ld_add;      /* add += y: the residual stream */
+    uint64_t each;                /* multiply-adds of a row */
+} dsm__nn_mul;
+
+typedef struct dsm__nn dsm__nn;
+typedef void dsm__nn_work(dsm__nn *n, uint64_t from, uint64_t to, int slice); /* a part of a stage's cost; slice: whose scratch */
+typedef struct dsm__nn_rounding { const float *from; dsm__x64 *to; int len, n_rows; } dsm__nn_rounding;
+enum { DSM__NN_IDLE = 0, DSM__NN_EMBED, DSM__NN_ATTENTION, DSM__NN_FFN, DSM__NN_HEAD, DSM__NN_ROOMS, DSM__NN_STAGES = 16, DSM__NN_GRAIN = 16384 /* multiply-adds that are worth a thread */ };
+struct dsm__nn {
+    const dsm__arch *arch; const dsm__kernels *k; dsm__pool *pool; int workers;
+    int most, group_most;         /* tokens of a chunk; of a group in MLA */
+    int float_only;               /* no product rounds its activations: DSM_ACTIVATIONS_F32, or no quantised weights */
+    dsm__kv kv; int form;         /* DSM__K_SCORE_* */
+    /* Activations of a chunk. Those of attention and of the FFN share their memory. Pointers to rounded rows are NULL where nothing rounds. */
+    float *x;                     /* [T][D] the residual stream */
+    float *h; dsm__x64 *hq;       /* [T][D] its norm */
+    float *out;                   /* [T][D] a product before it is added to x */
+    float *rope;                  /* [T][R] of a position: cosines, then sines */
+    float *q, *key, *value;       /* [T][H*d], [T][K*d], [T][K*d]; MLA: q [T][H*(P+R)], key [T][C+R] */
+    float *q_low; dsm__x64 *q_low_q; /* [T][Q] */
+    dsm__x64 *qq;                 /* rounded queries: [T][H][d] for a q8_0 cache; [T][H][P] for a split W_UK */
+    float *qa, *ol; dsm__x64 *olq; /* [G][H][C] absorbed queries and latent outputs of a group of tokens */
+    uint8_t *qt; size_t item_bytes; /* [G][items] queries in the order that the scores want */
+    float *heads; dsm__x64 *heads_q; /* [T][H*d] */
+    float *gate, *up; dsm__x64 *act_q; /* [T][F] or [T*N][F of an expert] */
+    float *gate_s, *up_s; dsm__x64 *act_sq; /* [T][F of the shared experts] */
+    float *router;                /* [T][E] */
+    int32_t *chosen; float *weight; /* [T][N] best first */
+    int32_t *row_of, *first;      /* [T][N] its row in the experts' batches; [E+1] where an expert's rows begin */
+    float *xg; dsm__x64 *xgq;     /* [T*N][D] inputs in that order */
+    float *out_e;                 /* [T*N][D] */
+    float *scores, *sums; long ld_scores; /* [rows][context], [rows] */
+    float *row; size_t ld_row;    /* [worker] a row of weights as floats, and the like */
+    uint8_t *worker; size_t worker_bytes; /* [worker] scratch of the quantised products */
+    dsm__nn_mul *muls; int n_muls;
+    /* Where it stands. */
+    int first_layer, last_layer, position, n_tokens; const int32_t *tokens;
+    int room, stage, layer, group, group_size, phase, token, attend_from, attend_n, timed;
+    dsm__nn_work *work; uint64_t at, total, each;
+    const dsm__layer *w; const float *norm, *norm_from; dsm__nn_rounding round[2];
+    const float *logits_from; float *logits;
+    int broken;                   /* NaN or infinity seen: atomic */
+    float rate[DSM__NN_ROOMS][DSM__NN_STAGES + 1]; /* multiply-adds in a microsecond, as measured: only cuts depend on it */
+};
+/* ---- the machine ---- */
+DSM__FN int dsm__nn_rounded(const dsm__nn *n, int fmt) { return !n->float_only && fmt > DSM__FMT_BF16; }
+DSM__FN int dsm__nn_records(int len) { return (len + 63) / 64; } /* of a row, rounded */
+DSM__FN int dsm__nn_unit(const dsm__nn *n, uint64_t at) { return (int)((at + n->each - 1) / n->each); } /* the first unit that begins at or after a cost */
+DSM__FN void dsm__nn_break(dsm__nn *n) { __atomic_store_n(&n->broken, 1, __ATOMIC_RELAXED); }
+DSM__FN int dsm__nn_units(dsm__nn *n, dsm__nn_work *work, int n_units, uint64_t each) { /* a stage of units that cost the same */
+    n->work = work; n->each = each ? each : 1; n->total = n->each * (uint64_t)n_units;
+    return 1;
+}
+DSM__FN dsm__nn_in dsm__nn_rows(const float *x, const dsm__x64 *q, int len, int n_tokens) {
+    dsm__nn_in in; in.x = x; in.q = q; in.ldx = len; in.ldq = dsm__nn_records(len); in.n_tokens = n_tokens;
+    return in;
+}
+
+/* Products. The cost of a stage is its multiply-adds; a part of it is cut at multiples of 16 rows (256 columns), whoever cuts. */
+DSM__FN int dsm__nn_row(const dsm__nn_mul *m, uint64_t cost) {
+    uint64_t r = (cost + m->each - 1) / m->each, cut = m->columns ? 256 : 16; r = (r + cut - 1) / cut * cut;
+    return r < (uint64_t)m->n_rows ? (int)r : m->n_rows;
+}
+DSM__FN void dsm__nn_one(dsm__nn *n, const uint8_t *w, size_t stride, int fmt, const dsm__nn_mul *m, float *y, int r0, int r1, int slice) {
+    const dsm__nn_in *in = &m->in;
+    if (m->columns) dsm__k_mul_columns(n->k, fmt, w, stride, m->columns, m->n_rows, in->x, in->ldx, in->n_tokens, y, m->ldy, r0, r1, n->row + (size_t)slice * n->ld_row);
+    else if (in->q && dsm__nn_rounded(n, fmt)) {
+        dsm__k_scratch scratch = dsm__k_scratch_at(n->worker + (size_t)slice * n->worker_bytes);
+        dsm__k_mul(n->k, fmt, w, stride, m->len, in->q, in->ldq, in->n_tokens, y, m->ldy, r0, r1, &scratch, NULL); }
+    else dsm__k_mul_float(n->k, fmt, w, stride, m->len, in->x, in->ldx, in->n_tokens, y, m->ldy, r0, r1, n->row + (size_t)slice * n->ld_row);
+}
+DSM__FN void dsm__nn_multiply(dsm__nn *n, uint64_t from, uint64_t to, int slice) {
+    for (int i = 0; i < n->n_muls; i++) {
+        const dsm__nn_mul *m = &n->muls[i]; uint64_t cost = m->each * (uint64_t)m->n_rows;
+        int r0 = from ? dsm__nn_row(m, from) : 0, r1 = dsm__nn_row(m, to);
+        if (r0 < r1) {
+            dsm__nn_one(n, m->w, m->stride, m->fmt, m, m->y, r0, r1, slice);
+            if (m->w2) dsm__nn_one(n, m->w2, m->stride2, m->fmt2, m, m->y2, r0, r1, slice);
+            for (int t = 0; t < m->in.n_tokens; t++) {
+                float *y = m->y + t * m->ldy + r0;
+                if (m->w2) n->k->swiglu(y, m->y2 + t * m->ldy + r0, r1 - r0, y);
+                if (m->bias) n->k->add(y, m->bias + r0, r1 - r0);
+                if (m->add) n->k->add(m->add + t * m->ld_add + r0, y, r1 - r0); } }
+        from = from > cost ? from - cost : 0;
+        if (to <= cost) return;
+        to -= cost;
+    }
+}
+DSM__FN dsm__nn_mul *dsm__nn_product(dsm__nn *n, const uint8_t *w, size_t stride, int fmt, int n_rows, int len, dsm__nn_in in, float *y, long ldy) {
+    dsm__nn_mul *m = &n->muls[n->n_muls++];
+    memset(m, 0, sizeof *m);
+    m->w = w; m->stride = stride; m->fmt = fmt; m->n_rows = n_rows; m->len = len; m->in = in; m->y = y; m->ldy = ldy; m->each = (uint64_t)len * (uint64_t)in.n_tokens;
+    n->work = dsm__nn_multiply; n->total += m->each * (uint64_t)n_rows;
+    return m;
+}
+DSM__FN dsm__nn_mul *dsm__nn_matrix(dsm__nn *n, const dsm__mat *w, dsm__nn_in in, float *y) { return dsm__nn_product(n, w->data, w->stride, w->fmt, w->n_rows, w->n_cols, in, y, w->n_rows); }
+DSM__FN void dsm__nn_with_up(dsm__nn *n, dsm__nn_mul *m, const uint8_t *w, size_t stride, int fmt, float *y) {
+    n->total += m->each * (uint64_t)m->n_rows; m->each *= 2; m->w2 = w; m->stride2 = stride; m->fmt2 = fmt; m->y2 = y;
+}
+
+/* Norms and roundings, one row at a time. */
+DSM__FN void dsm__nn_round_row(dsm__nn *n, const float *x, dsm__x64 *to, int len) { if (to && !n->k->quantize(x, len, to)) dsm__nn_break(n); }
+DSM__FN void dsm__nn_norm_part(dsm__nn *n, uint64_t from, uint64_t to, int slice) {
+    int width = n->arch->width, end = dsm__nn_unit(n, to);
+    (void)slice;
+    for (int t = dsm__nn_unit(n, from); t < end; t++) {
+        float *h = n->h + (size_t)t * (size_t)width;
+        n->k->rmsnorm(n->norm_from + (size_t)t * (size_t)width, n->norm, width, n->arch->eps, h);
+        if (!n->k->all_finite(h, width)) dsm__nn_break(n);
+        else if (n->hq) dsm__nn_round_row(n, h, n->hq + (size_t)t * (size_t)dsm__nn_records(width), width);
+    }
+}
+DSM__FN int dsm__nn_norm(dsm__nn *n, const float *x, const float *weight, int n_tokens) { /* h = RMSNorm(x) */
+    n->norm_from = x; n->norm = weight;
+    return dsm__nn_units(n, dsm__nn_norm_part, n_tokens, (uint64_t)n->arch->width * 4);
+}
+DSM__FN void dsm__nn_round_part(dsm__nn *n, uint64_t from, uint64_t to, int slice) {
+    int end = dsm__nn_unit(n, to);
+    (void)slice;
+    for (int i = dsm__nn_unit(n, from); i < end; i++) {
+        int set = i >= n->round[0].n_rows; size_t row = (size_t)(i - (set ? n->round[0].n_rows : 0)); int len = n->round[set].len;
+        dsm__nn_round_row(n, n->round[set].from + row * (size_t)len, n->round[set].to + row * (size_t)dsm__nn_records(len), len);
+    }
+}
+/* Rounds rows for the products that follow; the second set may be empty. Returns 0, no stage, where nothing rounds. */
+DSM__FN int dsm__nn_round(dsm__nn *n, const float *x, dsm__x64 *to, int len, int n_rows) {
+    n->round[0].from = x; n->round[0].to = to; n->round[0].len = len; n->round[0].n_rows = to ? n_rows : 0; n->round[1].n_rows = 0;
+    return to ? dsm__nn_units(n, dsm__nn_round_part, n_rows, (uint64_t)len * 2) : 0;
+}
+DSM__FN const float *dsm__nn_angles(const dsm__nn *n, int t) { return n->rope + (size_t)t * (size_t)n->arch->n_rot; }
+
+/* ---- attention over the cache. An item is what one call of the kernels takes: the query heads of one KV head, or 16 heads of MLA, for one token. Many items are
+   spread over the threads whole. Few, or against the clock: token by token, first the scores by cached tokens, then the softmax, then the values by dimensions. ---- */
+DSM__FN int dsm__nn_items(const dsm__nn *n) { return n->arch->mla ? (n->arch->n_heads + 15) / 16 : n->arch->n_kv_heads; }
+DSM__FN int dsm__nn_lanes(const dsm__nn *n) { return n->arch->mla ? 16 : n->arch->n_heads / n->arch->n_kv_heads; }
+DSM__FN int dsm__nn_dims(const dsm__nn *n) { return n->arch->mla ? n->arch->latent : n->arch->head_v; }
+DSM__FN int dsm__nn_lanes_of(const dsm__nn *n, int item) { int left = n->arch->n_heads - item * dsm__nn_lanes(n); return left < dsm__nn_lanes(n) ? left : dsm__nn_lanes(n); }
+DSM__FN void dsm__nn_scores(dsm__nn *n, int token, int item, int t0, int t1, float *scores) {
+    const dsm__arch *m = n->arch;
+    if (m->mla) dsm__k_mla_scores(n->k, n->form, dsm__kv_values(&n->kv, n->layer, 0), m->latent, m->n_rot, t0, t1, n->qt + (size_t)((token - n->attend_from) * dsm__nn_items(n) + item) * n->item_bytes,
+                                  16, dsm__nn_lanes_of(n, item), m->attn_scale, scores, n->ld_scores);
+    else {
+        int lanes = dsm__nn_lanes(n), head = token * m->n_heads + item * lanes;
+        const void *q = n->form == DSM__K_SCORE_Q8_INT8 ? (const void *)(n->qq + (size_t)head * (size_t)dsm__nn_records(m->head_k)) : (const void *)(n->q + (size_t)head * (size_t)m->head_k);
+        dsm__k_gqa_scores(n->k, n->form, dsm__kv_keys(&n->kv, n->layer, item), m->head_k, t0, t1, q, n->form == DSM__K_SCORE_Q8_INT8 ? dsm__nn_records(m->head_k) : m->head_k, lanes, m->attn_scale, scores, n->ld_scores); }
+}
+DSM__FN void dsm__nn_values(dsm__nn *n, int token, int item, int d0, int d1, const float *scores, const float *sums) { /* and the division by the sum */
+    const dsm__arch *m = n->arch; int lanes = dsm__nn_lanes(n), n_rows = dsm__nn_lanes_of(n, item), dims = dsm__nn_dims(n);
+    float *o = m->mla ? n->ol + (size_t)((token - n->attend_from) * m->n_heads + item * lanes) * (size_t)dims : n->heads + (size_t)(token * m->n_heads + item * lanes) * (size_t)dims;
+    n->k->values(n->kv.type, dsm__kv_values(&n->kv, n->layer, m->mla ? 0 : item), n->kv.value_row, dims, 0, n->position + token + 1, scores, n->ld_scores, n_rows, o, dims, d0, d1);
+    for (int i = 0; i < n_rows; i++) n->k->times(o + i * dims + d0, 1.f / sums[i], d1 - d0);
+}
+DSM__FN void dsm__nn_soft(dsm__nn *n, float *scores, float *sums, int n_rows, int len) {
+    for (int i = 0; i < n_rows; i++) { sums[i] = n->k->softmax(scores + i * n->ld_scores, len); }
+}
+DSM__FN void dsm__nn_items_part(dsm__nn *n, uint64_t from, uint64_t to, int slice) { /* unit: item * tokens + token */
+    int end = dsm__nn_unit(n, to), lanes = dsm__nn_lanes(n); float *scores = n->scores + (long)(slice * lanes) * n->ld_scores, *sums = n->sums + slice * lanes;
+    for (int i = dsm__nn_unit(n, from); i < end; i++) {
+        int item = i / n->attend_n, token = n->attend_from + i % n->attend_n, len = n->position + token + 1;
+        dsm__nn_scores(n, token, item, 0, len, scores);
+        dsm__nn_soft(n, scores, sums, dsm__nn_lanes_of(n, item), len);
+        dsm__nn_values(n, token, item, 0, dsm__nn_dims(n), scores, sums); }
+}
+DSM__FN void dsm__nn_scores_part(dsm__nn *n, uint64_t from, uint64_t to, int slice) { /* unit: item * blocks + block of 16 cached tokens */
+    int at = dsm__nn_unit(n, from), end = dsm__nn_unit(n, to), len = n->position + n->token + 1, blocks = (len + 15) / 16;
+    (void)slice;
+    while (at < end) {
+        int item = at / blocks, t0 = at % blocks, t1 = t0 + end - at < blocks ? t0 + end - at : blocks;
+        dsm__nn_scores(n, n->token, item, t0 * 16, t1 * 16 < len ? t1 * 16 : len, n->scores + (long)(item * dsm__nn_lanes(n)) * n->ld_scores);
+        at += t1 - t0; }
+}
+DSM__FN void dsm__nn_soft_part(dsm__nn *n, uint64_t from, uint64_t to, int slice) { /* unit: head */
+    int at = dsm__nn_unit(n, from), end = dsm__nn_unit(n, to);
+    (void)slice;
+    if (at < end) dsm__nn_soft(n, n->scores + at * n->ld_scores, n->sums + at, end - at, n->position + n->token + 1);
+}
+DSM__FN void dsm__nn_values_part(dsm__nn *n, uint64_t from, uint64_t to, int slice) { /* unit: item * blocks + block of 16 dimensions */
+    int at = dsm__nn_unit(n, from), end = dsm__nn_unit(n, to), dims = dsm__nn_dims(n), blocks = (dims + 15) / 16;
+    (void)slice;
+    while (at < end) {
+        int item = at / blocks, d0 = at % blocks, d1 = d0 + end - at < blocks ? d0 + end - at : blocks, first = item * dsm__nn_lanes(n);
+        dsm__nn_values(n, n->token, item, d0 * 16, d1 * 16 < dims ? d1 * 16 : dims, n->scores + first * n->ld_scores, n->sums + first);
+        at += d1 - d0; }
+}
+DSM__FN int dsm__nn_attend(dsm__nn *n, int first, int count) { /* sets up the next stage for these tokens of the chunk; 0: done */
+    const dsm__arch *m = n->arch; const int items = dsm__nn_items(n);
+    const uint64_t lanes = (uint64_t)dsm__nn_lanes(n), dims = (uint64_t)dsm__nn_dims(n), key = (uint64_t)(m->mla ? m->latent + m->n_rot : m->head_k);
+    if (n->phase == 0) {
+        n->token = n->attend_from = first; n->attend_n = count;
+        if (!n->timed && items * count >= 2 * n->workers) {
+            n->phase = 4;
+            return dsm__nn_units(n, dsm__nn_items_part, items * count, (uint64_t)(n->position + first + count / 2 + 1) * lanes * (key + dims)); } }
+    if (n->phase == 4 || (n->phase == 3 && ++n->token == first + count)) { n->phase = 0; return 0; }
+    { uint64_t len = (uint64_t)(n->position + n->token + 1);
+      n->phase = n->phase % 3 + 1;
+      if (n->phase == 1) return dsm__nn_units(n, dsm__nn_scores_part, items * (int)((len + 15) / 16), 16 * lanes * key);
+      if (n->phase == 2) return dsm__nn_units(n, dsm__nn_soft_part, m->n_heads, len * 8);
+      return dsm__nn_units(n, dsm__nn_values_part, items * (int)((dims + 15) / 16), 16 * lanes * len); }
+}
+
+/* ---- attention of llama, qwen2, qwen3 and deepseek (v1): grouped queries ---- */
+DSM__FN void dsm__nn_rotate_part(dsm__nn *n, uint64_t from, uint64_t to, int slice) { /* norms of heads, RoPE, the cache's new rows */
+    const dsm__arch *m = n->arch; int end = dsm__nn_unit(n, to);
+    (void)slice;
+    for (int t = dsm__nn_unit(n, from); t < end; t++) {
+        float *q = n->q + (size_t)t * (size_t)(m->n_heads * m->head_k), *key = n->key + (size_t)t * (size_t)(m->n_kv_heads * m->head_k);
+        for (int h = 0; h < m->n_heads + m->n_kv_heads; h++) {
+            float *x = h < m->n_heads ? q + (size_t)h * (size_t)m->head_k : key + (size_t)(h - m->n_heads) * (size_t)m->head_k;
+            const float *norm = h < m->n_heads ? n->w->q_norm : n->w->k_norm;
+            if (norm) n->k->rmsnorm(x, norm, m->head_k, m->eps, x);
+            n->k->rope(x, m->n_rot, m->neox, dsm__nn_angles(n, t)); }
+        if (!n->k->all_finite(q, m->n_heads * m->head_k) || !n->k->all_finite(key, m->n_kv_heads * m->head_k) ||
+            !n->k->all_finite(n->value + (size_t)t * (size_t)(m->n_kv_heads * m->head_v), m->n_kv_heads * m->head_v)) { dsm__nn_break(n); continue; }
+        if (n->form == DSM__K_SCORE_Q8_INT8) for (int h = 0; h < m->n_heads; h++)
+            if (!dsm__k_quantize_any(n->k, q + (size_t)h * (size_t)m->head_k, m->head_k, n->qq + (size_t)(t * m->n_heads + h) * (size_t)dsm__nn_records(m->head_k))) dsm__nn_break(n);
+        if (!dsm__kv_put(&n->kv, n->k, n->layer, n->position + t, key, n->value + (size_t)t * (size_t)(m->n_kv_heads * m->head_v))) dsm__nn_break(n);
+    }
+}
+DSM__FN int dsm__nn_gqa(dsm__nn *n) { /* sets up the next stage of n->layer; 0: there is none */
+    const dsm__arch *m = n->arch; const dsm__layer *w = n->w; const int n_tokens = n->n_tokens;
+    dsm__nn_in h = dsm__nn_rows(n->h, n->hq, m->width, n_tokens), heads = dsm__nn_rows(n->heads, n->heads_q, m->n_heads * m->head_v, n_tokens);
+    for (;;) switch (n->stage++) {
+    case 0: /* h [T][D] = RMSNorm(x) */
+        return dsm__nn_norm(n, n->x, w->attn_norm, n_tokens);
+    case 1: /* q [T][H*d] = W_Q h + b_Q, k [T][K*d] = W_K h + b_K, v [T][K*d] = W_V h + b_V */
+        dsm__nn_matrix(n, &w->q, h, n->q)->bias = w->q_bias;
+        dsm__nn_matrix(n, &w->k, h, n->key)->bias = w->k_bias;
+        dsm__nn_matrix(n, &w->v, h, n->value)->bias = w->v_bias;
+        return 1;
+    case 2: /* q, k = RoPE(q, k), qwen3: after a norm of each head; k and v go into the cache */
+        return dsm__nn_units(n, dsm__nn_rotate_part, n_tokens, (uint64_t)((m->n_heads + m->n_kv_heads) * m->head_k) * 8);
+    case 3: /* heads [T][H*d] = softmax(q . k / sqrt(d)) v */
+        if (dsm__nn_attend(n, 0, n_tokens)) { n->stage--; return 1; }
+        continue;
+    case 4:
+        if (dsm__nn_round(n, n->heads, n->heads_q, m->n_heads * m->head_v, n_tokens)) return 1;
+        continue;
+    case 5: { /* x += W_O heads */
+        dsm__nn_mul *o = dsm__nn_matrix(n, &w->o, heads, n->out); o->add = n->x; o->ld_add = m->width;
+        return 1; }
+    default: return 0;
+    }
+}
+
+/* ---- Multi-head latent attention, in its absorbed form ----
+   The papers write, for every head h and cached token t,
+       k_ht = [ W_UK_h c_t ; r_t ]       c_t [C]: the latent, r_t [R]: the rotated key that all heads share; W_UK_h is [P][C]
+       v_ht = W_UV_h c_t                 W_UV_h is [d][C]
+       s_ht = (q_h . W_UK_h c_t + qr_h . r_t) * scale,   o_h = sum over t of softmax(s_h)_t v_ht
+   which would make keys and values of all heads from every latent, for every new token. But q_h . (W_UK_h c_t) = (W_UK_h^T q_h) . c_t, and the sum over t can be
+   taken before W_UV is applied, because both are linear:
+       qa_h [C] = W_UK_h^T q_h           once for a new token
+       s_ht     = (qa_h . c_t + qr_h . r_t) * scale
+       ol_h [C] = sum over t of softmax(s_h)_t c_t
+       o_h  [d] = W_UV_h ol_h            once for a new token
+   So the cache holds C + R numbers a token for all heads together: attention with one KV head, whose values are the first C numbers of its keys. */
+DSM__FN void dsm__nn_latent_part(dsm__nn *n, uint64_t from, uint64_t to, int slice) { /* c = RMSNorm(a), r = RoPE(a), into the cache; the query latent's norm */
+    const dsm__arch *m = n->arch; int end = dsm__nn_unit(n, to);
+    (void)slice;
+    for (int t = dsm__nn_unit(n, from); t < end; t++) {
+        float *a = n->key + (size_t)t * (size_t)(m->latent + m->n_rot);
+        n->k->rmsnorm(a, n->w->kv_a_norm, m->latent, m->eps, a);
+        n->k->rope(a + m->latent, m->n_rot, 0, dsm__nn_angles(n, t));
+        if (!n->k->all_finite(a, m->latent + m->n_rot)) { dsm__nn_break(n); continue; }
+        if (!dsm__kv_put(&n->kv, n->k, n->layer, n->position + t, a, NULL)) dsm__nn_break(n);
+        if (n->w->q_a.present) {
+            float *q = n->q_low + (size_t)t * (size_t)m->q_rank;
+            n->k->rmsnorm(q, n->w->q_a_norm, m->q_rank, m->eps, q);
+            if (!n->k->all_finite(q, m->q_rank)) dsm__nn_break(n);
+            else if (n->q_low_q) dsm__nn_round_row(n, q, n->q_low_q + (size_t)t * (size_t)dsm__nn_records(m->q_rank), m->q_rank); }
+    }
+}
+DSM__FN void dsm__nn_query_part(dsm__nn *n, uint64_t from, uint64_t to, int slice) { /* RoPE of the heads' rope part; the nope part rounded for a split W_UK */
+    const dsm__arch *m = n->arch; int end = dsm__nn_unit(n, to);
+    (void)slice;
+    for (int t = dsm__nn_unit(n, from); t < end; t++) {
+        float *q = n->q + (size_t)t * (size_t)(m->n_heads * m->head_k);
+        if (!n->k->all_finite(q, m->n_heads * m->head_k)) { dsm__nn_break(n); continue; }
+        for (int h = 0; h < m->n_heads; h++, q += m->head_k) {
+            n->k->rope(q + m->nope, m->n_rot, 0, dsm__nn_angles(n, t));
+            if (n->qq) dsm__nn_round_row(n, q, n->qq + (size_t)(t * m->n_heads + h) * (size_t)dsm__nn_records(m->nope), m->nope); }
+    }
+}
+DSM__FN void dsm__nn_arrange_part(dsm__nn *n, uint64_t from, uint64_t to, int slice) { /* unit: token of the group * items + item */
+    const dsm__arch *m = n->arch; int end = dsm__nn_unit(n, to), items = dsm__nn_items(n);
+    (void)slice;
+    for (int i = dsm__nn_unit(n, from); i < end; i++) {
+        size_t head = (size_t)(i / items * m->n_heads + i % items * 16), at = (size_t)(n->group * m->n_heads) + head; int lanes = dsm__nn_lanes_of(n, i % items);
+        if (!dsm__k_mla_query(n->k, n->form, m->latent, m->n_rot, 16, lanes, n->qa + head * (size_t)m->latent, m->latent, n->q + at * (size_t)m->head_k + m->nope, m->head_k, n->qt + (size_t)i * n->item_bytes)) dsm__nn_break(n); }
+}
+DSM__FN int dsm__nn_mla(dsm__nn *n) {
+    const dsm__arch *m = n->arch; const dsm__layer *w = n->w; const int n_tokens = n->n_tokens, n_heads = m->n_heads, nb_nope = dsm__nn_records(m->nope), nb_latent = dsm__nn_records(m->latent);
+    dsm__nn_in h = dsm__nn_rows(n->h, n->hq, m->width, n_tokens), low = dsm__nn_rows(n->q_low, n->q_low_q, m->q_rank, n_tokens), heads = dsm__nn_rows(n->heads, n->heads_q, n_heads * m->head_v, n_tokens);
+    for (;;) switch (n->stage++) {
+    case 0: /* h [T][D] = RMSNorm(x) */
+        return dsm__nn_norm(n, n->x, w->attn_norm, n_tokens);
+    case 1: /* a [T][C+R] = W_DKV h; q [T][H*(P+R)] = W_Q h, or its latent [T][Q] = W_DQ h */
+        if (w->q_a.present) dsm__nn_matrix(n, &w->q_a, h, n->q_low); else dsm__nn_matrix(n, &w->q, h, n->q);
+        dsm__nn_matrix(n, &w->kv_a, h, n->key);
+        return 1;
+    case 2: /* c [T][C] = RMSNorm(a[0..C)), r [T][R] = RoPE(a[C..C+R)): the cache's new rows */
+        return dsm__nn_units(n, dsm__nn_latent_part, n_tokens, (uint64_t)(m->latent + m->n_rot + m->q_rank) * 6);
+    case 3: /* q [T][H*(P+R)] = W_UQ RMSNorm(its latent) */
+        if (!w->q_a.present) continue;
+        dsm__nn_matrix(n, &w->q_b, low, n->q);
+        return 1;
+    case 4: n->group = 0;
+        return dsm__nn_units(n, dsm__nn_query_part, n_tokens, (uint64_t)(n_heads * m->head_k) * 4);
+    case 5: { /* From here to W_UV a group of tokens at a time, which bounds the memory of 128 heads. qa_h [C] = W_UK_h^T q_h */
+        int group = n_tokens - n->group < n->group_most ? n_tokens - n->group : n->group_most;
+        for (int i = 0; i < n_heads; i++) {
+            dsm__nn_in q; dsm__nn_mul *mul; float *qa = n->qa + (size_t)i * (size_t)m->latent;
+            q.x = n->q + (size_t)n->group * (size_t)(n_heads * m->head_k) + (size_t)(i * m->head_k); q.ldx = (long)n_heads * m->head_k; q.n_tokens = group;
+            q.q = n->qq ? n->qq + (size_t)(n->group * n_heads + i) * (size_t)nb_nope : NULL; q.ldq = (long)n_heads * nb_nope;
+            if (w->split) mul = dsm__nn_product(n, w->k_b.data + (size_t)i * w->k_b_head_stride, w->k_b.stride, w->k_b.fmt, m->latent, m->nope, q, qa, (long)n_heads * m->latent);
+            else mul = dsm__nn_product(n, w->kv_b.data + (size_t)i * w->kv_b_head_stride, w->kv_b.stride, w->kv_b.fmt, m->latent, m->nope, q, qa, (long)n_heads * m->latent);
+            mul->columns = w->split ? 0 : m->nope; }
+        n->group_size = group;
+        return 1; }
+    case 6: /* the order that the scores want */
+        return dsm__nn_units(n, dsm__nn_arrange_part, n->group_size * dsm__nn_items(n), (uint64_t)(m->latent + m->n_rot) * 64);
+    case 7: /* ol [G][H][C] = softmax((qa . c + qr . r) * scale) c */
+        if (dsm__nn_attend(n, n->group, n->group_size)) { n->stage--; return 1; }
+        continue;
+    case 8:
+        if (dsm__nn_round(n, n->ol, n->olq, m->latent, n->group_size * n_heads)) return 1;
+        continue;
+    case 9: /* o_h [d] = W_UV_h ol_h */
+        for (int i = 0; i < n_heads; i++) {
+            dsm__nn_in ol;
+            ol.x = n->ol + (size_t)i * (size_t)m->latent; ol.ldx = (long)n_heads * m->latent; ol.n_tokens = n->group_size;
+            ol.q = n->olq ? n->olq + (size_t)i * (size_t)nb_latent : NULL; ol.ldq = (long)n_heads * nb_latent;
+            dsm__nn_product(n, w->v_b.data + (size_t)i * w->v_b_head_stride, w->v_b.stride, w->v_b.fmt, m->head_v, m->latent, ol,
+                n->heads + ((size_t)n->group * (size_t)n_heads + (size_t)i) * (size_t)m->head_v, (long)n_heads * m->head_v); }
+        return 1;
+    case 10:
+        n->group += n->group_size;
+        if (n->group < n_tokens) { n->stage = 5; continue; }
+        if (dsm__nn_round(n, n->heads, n->heads_q, n_heads * m->head_v, n_tokens)) return 1;
+        continue;
+    case 11: { /* x += W_O [o_1 ... o_H] */
+        dsm__nn_mul *o = dsm__nn_matrix(n, &w->o, heads, n->out); o->add = n->x; o->ld_add = m->width;
+        return 1; }
+    default: return 0;
+    }
+}
+
+/* ---- the feed-forward network, dense or of experts ---- */
+DSM__FN int dsm__nn_dense(dsm__nn *n) {
+    const dsm__layer *w = n->w; const int width = n->arch->width, n_tokens = n->n_tokens, n_act = w->gate.n_rows;
+    dsm__nn_mul *m;
+    for (;;) switch (n->stage++) {
+    case 0: /* h [T][D] = RMSNorm(x) */
+        return dsm__nn_norm(n, n->x, w->ffn_norm, n_tokens);
+    case 1: /* a [T][F] = silu(W_gate h) * W_up h */
+        m = dsm__nn_matrix(n, &w->gate, dsm__nn_rows(n->h, n->hq, width, n_tokens), n->gate);
+        dsm__nn_with_up(n, m, w->up.data, w->up.stride, w->up.fmt, n->up);
+        return 1;
+    case 2:
+        if (dsm__nn_round(n, n->gate, n->act_q, n_act, n_tokens)) return 1;
+        continue;
+    case 3: /* x += W_down a */
+        m = dsm__nn_matrix(n, &w->down, dsm__nn_rows(n->gate, n->act_q, n_act, n_tokens), n->out);
+        m->add = n->x; m->ld_add = width;
+        return 1;
+    default: return 0;
+    }
+}
+
+/* Chooses the experts of one token from its router logits g [E], which become scores. room: 2 * E floats. Whatever g holds, NaN too, the ids are valid and distinct. */
+DSM__FN void dsm__nn_choose(const dsm__arch *m, const dsm__kernels *k, const float *bias, float *g, float *room, int32_t *chosen, float *weight) {
+    const int n_experts = m->n_experts, n_groups = m->n_groups; float sum = 0, *choice = room, *score = room + n_experts;
+    if (m->sigmoid) k->sigmoid(g, n_experts);
+    else { float total = k->softmax(g, n_experts); for (int e = 0; e < n_experts; e++) g[e] /= total; }
+    for (int e = 0; e < n_experts; e++) { /* the bias counts for the choice only */
+        float c = bias ? g[e] + bias[e] : g[e];
+        choice[e] = c == c ? c : -INFINITY; }
+    if (n_groups > 1 && m->n_groups_used < n_groups) {
+        int each = n_experts / n_groups;
+        for (int j = 0; j < n_groups; j++) { /* V2: a group counts as its best expert, V3: as its two best together */
+            float first = -INFINITY, second = -INFINITY;
+            for (int i = 0; i < each; i++) {
+                float c = choice[j * each + i];
+                if (c > first) { second = first; first = c; } else if (c > second) second = c; }
+            score[j] = m->group_top2 && each > 1 ? first + second : first;
+            if (score[j] != score[j]) score[j] = -INFINITY; }
+        for (int j = 0; j < n_groups; j++) {
+            int better = 0;
+            for (int i = 0; i < n_groups; i++) better += score[i] > score[j] || (score[i] == score[j] && i < j);
+            if (better >= m->n_groups_used) for (int i = 0; i < each; i++) choice[j * each + i] = -INFINITY; }
+    }
+    for (int i = 0; i < m->n_used; i++) { /* the best first, the lower id first among equals; NaN marks what is taken */
+        int best = -1;
+        for (int e = 0; e < n_experts; e++) if (choice[e] == choice[e] && (best < 0 || choice[e] > choice[best])) best = e;
+        chosen[i] = best; weight[i] = g[best]; sum += g[best]; choice[best] = NAN; }
+    for (int i = 0; i < m->n_used; i++) {
+        if (m->normalize) weight[i] = weight[i] / (sum + 1e-20f);
+        weight[i] *= m->expert_scale; }
+}
+DSM__FN void dsm__nn_choose_part(dsm__nn *n, uint64_t from, uint64_t to, int slice) {
+    const dsm__arch *m = n->arch; int end = dsm__nn_unit(n, to);
+    for (int t = dsm__nn_unit(n, from); t < end; t++) {
+        size_t at = (size_t)t * (size_t)m->n_used;
+        dsm__nn_choose(m, n->k, n->w->router_bias, n->router + (size_t)t * (size_t)m->n_experts, n->row + (size_t)slice * n->ld_row, n->chosen + at, n->weight + at); }
+}
+DSM__FN void dsm__nn_gather_part(dsm__nn *n, uint64_t from, uint64_t to, int slice) { /* inputs in the order of experts */
+    const dsm__arch *m = n->arch; size_t width = (size_t)m->width, records = (size_t)dsm__nn_records(m->width); int end = dsm__nn_unit(n, to);
+    (void)slice;
+    for (int i = dsm__nn_unit(n, from); i < end; i++) {
+        size_t row = (size_t)n->row_of[i], t = (size_t)(i / m->n_used);
+        if (n->xg) memcpy(n->xg + row * width, n->h + t * width, width * sizeof(float));
+        if (n->xgq) memcpy(n->xgq + row * records, n->hq + t * records, records * sizeof(dsm__x64)); }
+}
+DSM__FN void dsm__nn_combine_part(dsm__nn *n, uint64_t from, uint64_t to, int slice) { /* x += the shared experts' output, then expert by expert, best first */
+    const dsm__arch *m = n->arch; int width = m->width, end = dsm__nn_unit(n, to);
+    (void)slice;
+    for (int t = dsm__nn_unit(n, from); t < end; t++) {
+        float *y = n->out + (size_t)t * (size_t)width;
+        if (!n->w->down_shared.present) memset(y, 0, (size_t)width * sizeof *y);
+        for (int i = 0; i < m->n_used; i++) {
+            size_t at = (size_t)(t * m->n_used + i);
+            n->k->axpy(y, n->weight[at], n->out_e + (size_t)n->row_of[at] * (size_t)width, width); }
+        n->k->add(n->x + (size_t)t * (size_t)width, y, width); }
+}
+DSM__FN void dsm__nn_batches(dsm__nn *n) { /* the rows of each expert: first[e] .. first[e+1]-1, in order of tokens */
+    const dsm__arch *m = n->arch; int rows = n->n_tokens * m->n_used, at = 0;
+    memset(n->first, 0, (size_t)(m->n_experts + 1) * sizeof *n->first);
+    for (int i = 0; i < rows; i++) n->first[n->chosen[i]]++;
+    for (int e = 0; e <= m->n_experts; e++) { int count = n->first[e]; n->first[e] = at; at += count; }
+    for (int i = 0; i < rows; i++) n->row_of[i] = n->first[n->chosen[i]]++; /* first[e] becomes the end of e ... */
+    for (int e = m->n_experts; e > 0; e--) n->first[e] = n->first[e - 1];   /* ... which is the beginning of the next */
+    n->first[0] = 0;
+}
+DSM__FN int dsm__nn_moe(dsm__nn *n) {
+    const dsm__arch *m = n->arch; const dsm__layer *w = n->w; const int width = m->width, n_tokens = n->n_tokens, f = m->expert_width, shared = w->gate_shared.present, n_rows = n_tokens * m->n_used;
+    const size_t records = (size_t)dsm__nn_records(width), act_records = (size_t)dsm__nn_records(f); dsm__nn_mul *mul;
+    dsm__nn_in h = dsm__nn_rows(n->h, n->hq, width, n_tokens);
+    for (;;) switch (n->stage++) {
+    case 0: /* h [T][D] = RMSNorm(x) */
+        return dsm__nn_norm(n, n->x, w->ffn_norm, n_tokens);
+    case 1: /* g [T][E] = W_g h, in floats */
+        dsm__nn_matrix(n, &w->router, h, n->router);
+        return 1;
+    case 2: /* N experts and their weights for every token */
+        return dsm__nn_units(n, dsm__nn_choose_part, n_tokens, (uint64_t)m->n_experts * (uint64_t)(m->n_used + 8) * 2);
+    case 3: /* each expert's tokens become one batch, so that its weights are read once */
+        dsm__nn_batches(n);
+        if (n_tokens == 1) continue; /* all read the same row */
+        return dsm__nn_units(n, dsm__nn_gather_part, n_rows, (uint64_t)width);
+    case 4: /* a_e [F] = silu(W_gate_e h) * W_up_e h for every expert and its tokens, the shared ones too */
+        if (shared) {
+            mul = dsm__nn_matrix(n, &w->gate_shared, h, n->gate_s);
+            dsm__nn_with_up(n, mul, w->up_shared.data, w->up_shared.stride, w->up_shared.fmt, n->up_s); }
+        for (int e = 0; e < m->n_experts; e++) {
+            int rows = n->first[e + 1] - n->first[e]; size_t first = (size_t)n->first[e], each = (size_t)f * (size_t)(w->fused_gate_up ? 2 : 1); dsm__nn_in in = h;
+            const uint8_t *gate = w->gate_exps.data + (size_t)e * each * w->gate_exps.stride; const dsm__mat *up = w->fused_gate_up ? &w->gate_exps : &w->up_exps;
+            if (!rows) continue;
+            in.n_tokens = rows;
+            if (n_tokens > 1) { in.x = n->xg ? n->xg + first * (size_t)width : NULL; in.q = n->xgq ? n->xgq + first * records : NULL; }
+            mul = dsm__nn_product(n, gate, w->gate_exps.stride, w->gate_exps.fmt, f, width, in, n->gate + first * (size_t)f, f);
+            dsm__nn_with_up(n, mul, w->fused_gate_up ? gate + (size_t)f * up->stride : up->data + (size_t)e * (size_t)f * up->stride, up->stride, up->fmt, n->up + first * (size_t)f); }
+        return 1;
+    case 5:
+        if (!dsm__nn_round(n, n->gate, n->act_q, f, n_rows) && !n->act_sq) continue;
+        if (shared && n->act_sq) { n->round[1].from = n->gate_s; n->round[1].to = n->act_sq; n->round[1].len = w->gate_shared.n_rows; n->round[1].n_rows = n_tokens; }
+        return dsm__nn_units(n, dsm__nn_round_part, n->round[0].n_rows + n->round[1].n_rows, (uint64_t)f * 2);
+    case 6: /* y_e [D] = W_down_e a_e */
+        if (shared) dsm__nn_matrix(n, &w->down_shared, dsm__nn_rows(n->gate_s, n->act_sq, w->gate_shared.n_rows, n_tokens), n->out);
+        for (int e = 0; e < m->n_experts; e++) {
+            int rows = n->first[e + 1] - n->first[e]; size_t first = (size_t)n->first[e];
+            if (!rows) continue;
+            dsm__nn_product(n, w->down_exps.data + (size_t)e * (size_t)width * w->down_exps.stride, w->down_exps.stride, w->down_exps.fmt, width, f,
+                dsm__nn_rows(n->gate + first * (size_t)f, n->act_q ? n->act_q + first * act_records : NULL, f, rows), n->out_e + first * (size_t)width, width); }
+        return 1;
+    case 7: /* x += sum of w_e y_e + y_shared */
+        return dsm__nn_units(n, dsm__nn_combine_part, n_tokens, (uint64_t)width * (uint64_t)(m->n_used + 1));
+    default: return 0;
+    }
+}
+
+/* ---- a chunk: embedding, layers, and apart from it the logits ---- */
+DSM__FN void dsm__nn_embed_part(dsm__nn *n, uint64_t from, uint64_t to, int slice) { /* x [T][D] = rows of the embedding; cosines and sines of the positions */
+    const dsm__arch *m = n->arch; int half = m->n_rot / 2, end = dsm__nn_unit(n, to);
+    (void)slice;
+    for (int t = dsm__nn_unit(n, from); t < end; t++) {
+        float *angles = n->rope + (size_t)t * (size_t)m->n_rot;
+        if (!n->first_layer) dsm__fmt_dequantize(m->embed.fmt, m->embed.data + (size_t)n->tokens[t] * m->embed.stride, n->x + (size_t)t * (size_t)m->width, (size_t)m->width);
+        for (int i = 0; i < half; i++) {
+            double s, c;
+            dsm__num_sincos64((double)(n->position + t) * m->rope_theta[i], &s, &c);
+            angles[i] = (float)(c * (double)m->rope_amplitude); angles[half + i] = (float)(s * (double)m->rope_amplitude); } }
+}
+DSM__FN void dsm__nn_check_part(dsm__nn *n, uint64_t from, uint64_t to, int slice) {
+    int end = dsm__nn_unit(n, to);
+    (void)slice;
+    for (int t = dsm__nn_unit(n, from); t < end; t++) if (!n->k->all_finite(n->logits + (size_t)t * (size_t)n->arch->n_vocab, n->arch->n_vocab)) dsm__nn_break(n);
+}
+DSM__FN int dsm__nn_head(dsm__nn *n) { /* logits [T][V] = W_out RMSNorm(x) */
+    const dsm__arch *m = n->arch; int n_tokens = n->n_tokens;
+    switch (n->stage++) {
+    case 0: return dsm__nn_norm(n, n->logits_from, m->output_norm, n_tokens);
+    case 1: dsm__nn_matrix(n, &m->output, dsm__nn_rows(n->h, n->hq, m->width, n_tokens), n->logits); return 1;
+    case 2: return dsm__nn_units(n, dsm__nn_check_part, n_tokens, (uint64_t)m->n_vocab);
+    default: return 0; }
+}
+DSM__FN int dsm__nn_next(dsm__nn *n) { /* sets up the next stage; 0: done */
+    n->at = n->total = 0; n->n_muls = 0;
+    for (;;) switch (n->room) {
+    case DSM__NN_EMBED:
+        if (!n->stage++) return dsm__nn_units(n, dsm__nn_embed_part, n->n_tokens, (uint64_t)(n->arch->width + 64 * n->arch->n_rot));
+        n->layer = n->first_layer; n->room = DSM__NN_ATTENTION; n->stage = 0; continue;
+    case DSM__NN_ATTENTION:
+        if (n->layer >= n->last_layer) return 0;
+        n->w = &n->arch->layers[n->layer];
+        if (n->arch->mla ? dsm__nn_mla(n) : dsm__nn_gqa(n)) return 1;
+        n->room = DSM__NN_FFN; n->stage = 0; continue;
+    case DSM__NN_FFN:
+        if (n->w->moe ? dsm__nn_moe(n) : dsm__nn_dense(n)) return 1;
+        n->layer++; n->room = DSM__NN_ATTENTION; n->stage = 0; continue;
+    case DSM__NN_HEAD: return dsm__nn_head(n);
+    default: return 0;
+    }
+}
+DSM__FN void dsm__nn_begin(dsm__nn *n, int first, int last, const int32_t *tokens, int position, int n_tokens) {
+    n->first_layer = first; n->last_layer = last; n->tokens = tokens; n->position = position; n->n_tokens = n_tokens;
+    n->room = DSM__NN_EMBED; n->stage = n->phase = n->broken = 0; n->at = n->total = 0;
+}
+DSM__FN void dsm__nn_begin_logits(dsm__nn *n, int first_row, int n_rows, float *logits) { /* of the chunk that is done */
+    n->position += first_row; n->n_tokens = n_rows; n->logits = logits; n->logits_from = n->x + (size_t)first_row * (size_t)n->arch->width;
+    n->room = DSM__NN_HEAD; n->stage = n->broken = 0; n->at = n->total = 0;
+}
+typedef struct dsm__nn_piece { dsm__nn *n; uint64_t from, to; int n_slices; } dsm__nn_piece;
+DSM__FN void dsm__nn_slice(void *arg, int i) {
+    const dsm__nn_piece *p = (const dsm__nn_piece *)arg; uint64_t size = p->to - p->from, slices = (uint64_t)p->n_slices, each = size / slices, rest = size % slices, k = (uint64_t)i;
+    uint64_t from = p->from + each * k + (k < rest ? k : rest), to = from + each + (k < rest);
+    if (from < to) p->n->work(p->n, from, to, i);
+}
+/* Works until the limit's poll says stop, at least one piece. A piece is a whole stage; where time is limited, no more of it than takes about 0.4 ms by what the
+   same stage took before. Call again with the same state to go on. */
+DSM__FN dsm_status dsm__nn_run(dsm__nn *n, const struct dsm_limit *limit, dsm_error *error) {
+    for (;;) {
+        dsm__nn_piece p; uint64_t begin = 0, us; float *rate; int stop;
+        if (n->at >= n->total && !dsm__nn_next(n)) { n->room = DSM__NN_IDLE; return DSM_OK; }
+        rate = &n->rate[n->room][n->stage];
+        n->timed = limit->timed;
+        p.n = n; p.from = n->at; p.to = n->total;
+        if (limit->timed) {
+            uint64_t most = (uint64_t)(*rate * 400.f);
+            if (p.to - p.from > most + most / 4) p.to = p.from + most;
+            begin = dsm__os_clock_us(); }
+        p.n_slices = (p.to - p.from) / DSM__NN_GRAIN < (uint64_t)n->workers ? 1 + (int)((p.to - p.from) / DSM__NN_GRAIN) : n->workers;
+        dsm__pool_run(n->pool, p.n_slices, dsm__nn_slice, &p);
+        n->at = p.to;
+        if (__atomic_load_n(&n->broken, __ATOMIC_RELAXED)) {
+            int head = n->room == DSM__NN_HEAD;
+            n->room = DSM__NN_IDLE; n->broken = 0;
+            return head ? dsm__err(error, DSM__ERR_NUMBER_OUT, dsm__i(n->position)) : dsm__err(error, DSM__ERR_NUMBER, dsm__i(n->layer), dsm__i(n->position)); }
+        if (limit->timed) { /* a rate falls at once, and grows at most twofold */
+            float seen;
+            us = dsm__os_clock_us() - begin; seen = (float)(p.to - p.from) / (float)(us ? us : 1);
+            *rate = us > 20 && seen < *rate * 2 ? seen : *rate * 2;
+            if (*rate < 10.f) *rate = 10.f;
+            if (*rate > 1e7f) *rate = 1e7f; }
+        stop = limit->poll ? limit->poll(limit->user) : 0;
+        if (stop == 1) return DSM_MORE;
+        if (stop) return dsm__err(error, DSM__ERR_CANCELLED, dsm__s("the computation"));
+    }
+}
+
+/* ---- memory of a session: the same code counts and lays out ---- */
+DSM__FN int dsm__nn_larger(int a, int b) { return a > b ? a : b; }
+DSM__FN float *dsm__nn_floats(dsm__arena *m, int rows, int len) { return (float *)dsm__mem_take(m, (uint64_t)rows * (uint64_t)len, sizeof(float)); }
+DSM__FN dsm__x64 *dsm__nn_roundings(const dsm__nn *n, dsm__arena *m, int rows, int len) { /* NULL where nothing rounds: rows of quantised weights are multiples of 32 */
+    return n->float_only || len % 32 ? NULL : (dsm__x64 *)dsm__mem_take(m, (uint64_t)rows * (uint64_t)dsm__nn_records(len), sizeof(dsm__x64));
+}
+DSM__FN int dsm__nn_any_rounded(const dsm__arch *m) { /* a quantised tensor that tokens meet */
+    int any = m->output.present && m->output.fmt > DSM__FMT_BF16;
+    for (int i = 0; i < m->n_layers; i++) {
+        const dsm__layer *w = &m->layers[i]; const dsm__mat *mats[18] = { &w->q, &w->k, &w->v, &w->o, &w->q_a, &w->q_b, &w->kv_a, &w->k_b, &w->v_b, &w->gate, &w->up, &w->down,
+            &w->gate_exps, &w->up_exps, &w->down_exps, &w->gate_shared, &w->up_shared, &w->down_shared };
+        for (int j = 0; j < 18; j++) any |= mats[j]->present && mats[j]->fmt > DSM__FMT_BF16; }
+    return any;
+}
+DSM__FN void dsm__nn_layout(dsm__nn *n, dsm__arena *m, const dsm__arch *arch, int workers, const dsm_session_desc *desc, dsm_memory *memory) {
+    const int t = desc->chunk, width = arch->width, heads = arch->n_heads, e = arch->n_experts, used = e ? t * arch->n_used : 0, f = arch->expert_width;
+    int ffn = 0, shared = 0, rows, longest; uint64_t begin = m->used, mark, attention;
+    for (int i = 0; i < arch->n_layers; i++) {
+        ffn = dsm__nn_larger(ffn, arch->layers[i].gate.n_rows); shared = dsm__nn_larger(shared, arch->layers[i].gate_shared.n_rows); }
+    n->arch = arch; n->workers = workers > 0 ? workers : 1; n->most = t;
+    n->float_only = desc->activations == DSM_ACTIVATIONS_F32 || !dsm__nn_any_rounded(arch);
+    n->form = dsm__kv_form(desc->kv, desc->activations);
+    n->group_most = dsm__nn_larger(32, 4096 / heads);
+    if (n->group_most > t) n->group_most = t;
+    dsm__kv_layout(&n->kv, m, arch, desc);
+    memory->cache += m->used - begin; memory->per_token += n->kv.per_token; begin = m->used;
+
+    n->x = dsm__nn_floats(m, t, width); n->h = dsm__nn_floats(m, t, width); n->hq = dsm__nn_roundings(n, m, t, width); n->out = dsm__nn_floats(m, t, width);
+    n->rope = dsm__nn_floats(m, t, arch->n_rot);
+    mark = m->used; /* attention ... */
+    n->q = dsm__nn_floats(m, t, heads * arch->head_k); n->heads = dsm__nn_floats(m, t, heads * arch->head_v); n->heads_q = dsm__nn_roundings(n, m, t, heads * arch->head_v);
+    if (arch->mla) {
+        n->key = dsm__nn_floats(m, t, arch->latent + arch->n_rot);
+        if (arch->q_rank) { n->q_low = dsm__nn_floats(m, t, arch->q_rank); n->q_low_q = dsm__nn_roundings(n, m, t, arch->q_rank); }
+        n->qq = dsm__nn_roundings(n, m, t * heads, arch->nope);
+        n->qa = dsm__nn_floats(m, n->group_most * heads, arch->latent); n->ol = dsm__nn_floats(m, n->group_most * heads, arch->latent);
+        n->olq = dsm__nn_roundings(n, m, n->group_most * heads, arch->latent);
+        n->item_bytes = (size_t)dsm__round_up(dsm__k_mla_query_bytes(n->form, arch->latent, arch->n_rot, 16), DSM__ALIGN);
+        n->qt = (uint8_t *)dsm__mem_take(m, (uint64_t)n->group_most * (uint64_t)dsm__nn_items(n), n->item_bytes);
+    } else {
+        n->key = dsm__nn_floats(m, t, arch->n_kv_heads * arch->head_k); n->value = dsm__nn_floats(m, t, arch->n_kv_heads * arch->head_v);
+        n->qq = n->form == DSM__K_SCORE_Q8_INT8 ? (dsm__x64 *)dsm__mem_take(m, (uint64_t)(t * heads) * (uint64_t)dsm__nn_records(arch->head_k), sizeof(dsm__x64)) : NULL; }
+    rows = dsm__nn_larger((dsm__nn_items(n)) * dsm__nn_lanes(n), n->workers * dsm__nn_lanes(n));
+    n->ld_scores = dsm__k_score_stride(desc->context);
+    n->scores = (float *)dsm__mem_take(m, (uint64_t)rows * (uint64_t)n->ld_scores, sizeof(float)); n->sums = dsm__nn_floats(m, rows, 1);
+    attention = m->used; m->used = mark; /* ... and FFN take turns */
+    rows = dsm__nn_larger(t * ffn, used * f);
+    n->gate = dsm__nn_floats(m, rows, 1); n->up = dsm__nn_floats(m, rows, 1);
+    if (!n->float_only) n->act_q = (dsm__x64 *)dsm__mem_take(m, (uint64_t)dsm__nn_larger(ffn % 32 ? 0 : t * dsm__nn_records(ffn), f % 32 ? 0 : used * dsm__nn_records(f)), sizeof(dsm__x64));
+    if (e) {
+        if (shared) { n->gate_s = dsm__nn_floats(m, t, shared); n->up_s = dsm__nn_floats(m, t, shared); n->act_sq = dsm__nn_roundings(n, m, t, shared); }
+        n->router = dsm__nn_floats(m, t, e); n->weight = dsm__nn_floats(m, used, 1); n->out_e = dsm__nn_floats(m, used, width);
+        n->chosen = (int32_t *)dsm__mem_take(m, (uint64_t)used, sizeof(int32_t)); n->row_of = (int32_t *)dsm__mem_take(m, (uint64_t)used, sizeof(int32_t));
+        n->first = (int32_t *)dsm__mem_take(m, (uint64_t)e + 1, sizeof(int32_t));
+        if (t > 1) { /* an expert's product takes its tokens rounded, or as floats */
+            int rounded = 0, plain = n->hq == NULL;
+            for (int i = 0; i < arch->n_layers; i++) {
+                const dsm__layer *w = &arch->layers[i];
+                if (w->moe && n->hq) { int g = dsm__nn_rounded(n, w->gate_exps.fmt), u = w->fused_gate_up ? g : dsm__nn_rounded(n, w->up_exps.fmt); rounded |= g | u; plain |= !g | !u; } }
+            if (plain) n->xg = dsm__nn_floats(m, used, width);
+            if (rounded) n->xgq = dsm__nn_roundings(n, m, used, width); } }
+    if (m->used < attention) m->used = attention;
+    longest = dsm__nn_larger(dsm__nn_larger(dsm__nn_larger(width, heads * arch->head_v), dsm__nn_larger(ffn, f)), dsm__nn_larger(dsm__nn_larger(shared, 2 * e), dsm__nn_larger(arch->q_rank, arch->latent)));
+    n->ld_row = (size_t)dsm__round_up((uint64_t)longest + 16, 16) + (arch->mla ? dsm__k_columns_floats(arch->nope) : 0);
+    n->row = (float *)dsm__mem_take(m, (uint64_t)n->workers * n->ld_row, sizeof(float));
+    n->worker_bytes = n->float_only ? 0 : (size_t)dsm__round_up(dsm__k_scratch_bytes(), DSM__ALIGN);
+    n->worker = (uint8_t *)dsm__mem_take(m, (uint64_t)n->workers, n->worker_bytes);
+    n->muls = (dsm__nn_mul *)dsm__mem_take(m, (uint64_t)dsm__nn_larger(e + 2, heads + 2), sizeof *n->muls);
+    memory->scratch += m->used - begin;
+    for (int i = 0; i < DSM__NN_ROOMS; i++) for (int j = 0; j <= DSM__NN_STAGES; j++) n->rate[i][j] = 200.f;
+}
+/* What one more token reads, and multiplies: bytes of weights, multiply-adds without the output matrix. */
+DSM__FN void dsm__nn_cost(const dsm__arch *m, uint64_t *bytes, uint64_t *macs) {
+    *macs = 0; *bytes = m->output.stride * (uint64_t)m->output.n_rows;
+    for (int i = 0; i < m->n_layers; i++) {
+        const dsm__layer *w = &m->layers[i]; const dsm__mat *mats[20] = { &w->q, &w->k, &w->v, &w->o, &w->q_a, &w->q_b, &w->kv_a, w->split ? &w->k_b : &w->kv_b, w->split ? &w->v_b : NULL, &w->gate, &w->up,
+            &w->down, &w->router, &w->gate_shared, &w->up_shared, &w->down_shared, &w->gate_exps, &w->up_exps, &w->down_exps, NULL };
+        for (int j = 0; j < 20; j++) if (mats[j] && mats[j]->present) {
+            uint64_t rows = (uint64_t)mats[j]->n_rows;
+            if (j >= 16) rows = rows / (uint64_t)m->n_experts * (uint64_t)m->n_used;
+            *bytes += rows * mats[j]->stride; *macs += rows * (uint64_t)mats[j]->n_cols; } }
+}
 
 // >>backend
-/* (being built) */
+/* The seam behind which layers are computed: Part IIb, the CPU as one instance of it, and one that records the calls on their way to another.
+   Test: tests/same.c */
+struct dsm_model { /* desk fills it in */
+    dsm_allocator allocator; dsm_log log; dsm_progress progress;
+    dsm__file file; dsm__tok tok; dsm__arch arch; dsm__pool pool;
+    const dsm__kernels *kernels;
+    const dsm_backend *backend; void *weights; int loaded; /* what its load returned, once it has */
+    int header_only;
+    int sessions;            /* open ones; atomic */
+    uint64_t warmed;         /* bytes that dsm_model_warm has touched */
+    char name[128], architecture[64], formats[160];
+};
+
+/* The CPU: a session is a dsm__nn at the beginning of its host memory. */
+DSM__FN dsm_status dsm__be_cpu_plan(void *user, const dsm_model *model, const dsm_session_desc *desc, dsm_memory *memory, dsm_error *error) {
+    dsm__arena count; dsm__nn n;
+    (void)user;
+    memset(&count, 0, sizeof count); memset(&n, 0, sizeof n);
+    dsm__mem_take(&count, 1, sizeof n);
+    dsm__nn_layout(&n, &count, &model->arch, model->pool.workers, desc, memory);
+    if (count.wrapped) return dsm__err(error, DSM__ERR_TOO_LARGE, dsm__s("a session with this context"));
+    return DSM_OK;
+}
+DSM__FN dsm_status dsm__be_cpu_load(void *user, const dsm_model *model, void **weights, dsm_error *error) {
+    (void)user; (void)error;
+    memcpy(weights, &model, sizeof model); /* used in place */
+    return DSM_OK;
+}
+DSM__FN void dsm__be_cpu_unload(void *user, void *weights) { (void)user; (void)weights; }
+DSM__FN dsm_status dsm__be_cpu_open(void *user, void *weights, const dsm_session_desc *desc, void *host, void **session, dsm_error *error) {
+    dsm_model *model = (dsm_model *)weights; dsm__arena m; dsm__nn *n; dsm_memory memory;
+    (void)user; (void)error;
+    memset(&m, 0, sizeof m); memset(&memory, 0, sizeof memory);
+    m.base = (uint8_t *)host; m.size = UINT64_MAX / 8; /* as planned */
+    n = (dsm__nn *)dsm__mem_take(&m, 1, sizeof *n);
+    memset(n, 0, sizeof *n);
+    n->k = model->kernels; n->pool = &model->pool;
+    dsm__nn_layout(n, &m, &model->arch, model->pool.workers, desc, &memory);
+    *session = n;
+    return DSM_OK;
+}
+DSM__FN void dsm__be_cpu_close(void *user, void *session) { (void)user; (void)session; }
+DSM__FN dsm_status dsm__be_cpu_forward(void *user, void *session, int first, int last, const int32_t *tokens, int position, int count, float *hidden, const dsm_limit *limit, dsm_error *error) {
+    dsm__nn *n = (dsm__nn *)session; size_t bytes = (size_t)count * (size_t)n->arch->width * sizeof(float); dsm_status status;
+    (void)user;
+    if (n->room == DSM__NN_IDLE || n->room == DSM__NN_HEAD) {
+        if (hidden && first) memcpy(n->x, hidden, bytes);
+        dsm__nn_begin(n, first, last, tokens, position, count); }
+    status = dsm__nn_run(n, limit, error);
+    if (hidden && status == DSM_OK) memcpy(hidden, n->x, bytes);
+    return status;
+}
+DSM__FN dsm_status dsm__be_cpu_logits(void *user, void *session, int first_row, int n_rows, float *logits, const dsm_limit *limit, dsm_error *error) {
+    dsm__nn *n = (dsm__nn *)session;
+    (void)user;
+    if (n->room != DSM__NN_HEAD) dsm__nn_begin_logits(n, first_row, n_rows, logits);
+    return dsm__nn_run(n, limit, error);
+}
+DSM__FN void dsm__be_cpu_rewind(void *user, void *session, int count) { (void)user; (void)count; ((dsm__nn *)session)->room = DSM__NN_IDLE; } /* what lies behind is written before it is read */
+DSM__FN dsm_status dsm__be_cpu_copy(void *user, void *to, void *from, int count, dsm_error *error) {
+    (void)user; (void)error;
+    dsm__kv_copy(&((dsm__nn *)to)->kv, &((dsm__nn *)from)->kv, count);
+    return DSM_OK;
+}
+DSM__FN size_t dsm__be_cpu_row_bytes(void *user, const dsm_model *model, const dsm_session_desc *desc) {
+    dsm__kv kv; dsm__arena count;
+    (void)user;
+    memset(&kv, 0, sizeof kv); memset(&count, 0, sizeof count);
+    dsm__kv_layout(&kv, &count, &model->arch, desc);
+    return dsm__kv_row_bytes(&kv);
+}
+DSM__FN void dsm__be_cpu_get_row(void *user, void *session, int layer, int position, void *row) { (void)user; dsm__kv_move(&((dsm__nn *)session)->kv, layer, position, (uint8_t *)row, 0); }
+DSM__FN void dsm__be_cpu_put_row(void *user, void *session, int layer, int position, const void *row) { 
+    uint8_t *p; (void)user; memcpy(&p, &row, sizeof p); /* it is only read */
+    dsm__kv_move(&((dsm__nn *)session)->kv, layer, position, p, 1);
+}
+static const dsm_backend dsm__be_cpu = {
+    DSM_BACKEND_VERSION, "cpu", NULL, dsm__be_cpu_plan, dsm__be_cpu_load, dsm__be_cpu_unload, dsm__be_cpu_open, dsm__be_cpu_close, dsm__be_cpu_forward, dsm__be_cpu_logits,
+    dsm__be_cpu_rewind, dsm__be_cpu_copy, dsm__be_cpu_row_bytes, dsm__be_cpu_get_row, dsm__be_cpu_put_row };
+
+/* A backend that passes every call on and notes it: for tests of what the library asks of one. */
+typedef struct dsm__be_call { const char *name; int first, last, position, n; dsm_status status; } dsm__be_call;
+typedef struct dsm__be_trace { const dsm_backend *to; dsm__be_call calls[256]; int n_calls; /* all; the newest 256 are kept */ dsm_backend backend; } dsm__be_trace;
+DSM__FN dsm_status dsm__be_note(void *user, const char *name, int first, int last, int position, int n, dsm_status status) {
+    dsm__be_trace *t = (dsm__be_trace *)user; dsm__be_call *c = &t->calls[t->n_calls++ % 256];
+    c->name = name; c->first = first; c->last = last; c->position = position; c->n = n; c->status = status;
+    return status;
+}
+#define DSM__BE_TO ((dsm__be_trace *)user)->to
+DSM__FN dsm_status dsm__be_trace_plan(void *user, const dsm_model *model, const dsm_session_desc *desc, dsm_memory *memory, dsm_error *error) { return dsm__be_note(user, "plan", 0, 0, 0, desc->context, DSM__BE_TO->plan(DSM__BE_TO->user, model, desc, memory, error)); }
+DSM__FN dsm_status dsm__be_trace_load(void *user, const dsm_model *model, void **weights, dsm_error *error) { return dsm__be_note(user, "load", 0, 0, 0, 0, DSM__BE_TO->load(DSM__BE_TO->user, model, weights, error)); }
+DSM__FN void dsm__be_trace_unload(void *user, void *weights) { DSM__BE_TO->unload(DSM__BE_TO->user, weights); dsm__be_note(user, "unload", 0, 0, 0, 0, DSM_OK); }
+DSM__FN dsm_status dsm__be_trace_open(void *user, void *weights, const dsm_session_desc *desc, void *host, void **session, dsm_error *error) { return dsm__be_note(user, "open", 0, 0, 0, desc->context, DSM__BE_TO->open(DSM__BE_TO->user, weights, desc, host, session, error)); }
+DSM__FN void dsm__be_trace_close(void *user, void *session) { DSM__BE_TO->close(DSM__BE_TO->user, session); dsm__be_note(user, "close", 0, 0, 0, 0, DSM_OK); }
+DSM__FN dsm_status dsm__be_trace_forward(void *user, void *session, int first, int last, const int32_t *tokens, int position, int n, float *hidden, const dsm_limit *limit, dsm_error *error) { return dsm__be_note(user, "forward", first, last, position, n, DSM__BE_TO->forward(DSM__BE_TO->user, session, first, last, tokens, position, n, hidden, limit, error)); }
+DSM__FN dsm_status dsm__be_trace_logits(void *user, void *session, int first_row, int n_rows, float *logits, const dsm_limit *limit, dsm_error *error) { return dsm__be_note(user, "logits", first_row, 0, 0, n_rows, DSM__BE_TO->logits(DSM__BE_TO->user, session, first_row, n_rows, logits, limit, error)); }
+DSM__FN void dsm__be_trace_rewind(void *user, void *session, int n) { DSM__BE_TO->rewind(DSM__BE_TO->user, session, n); dsm__be_note(user, "rewind", 0, 0, 0, n, DSM_OK); }
+DSM__FN dsm_status dsm__be_trace_copy(void *user, void *to, void *from, int n, dsm_error *error) { return dsm__be_note(user, "copy", 0, 0, 0, n, DSM__BE_TO->copy(DSM__BE_TO->user, to, from, n, error)); }
+DSM__FN size_t dsm__be_trace_row_bytes(void *user, const dsm_model *model, const dsm_session_desc *desc) { return DSM__BE_TO->row_bytes(DSM__BE_TO->user, model, desc); }
+DSM__FN void dsm__be_trace_get_row(void *user, void *session, int layer, int position, void *row) { DSM__BE_TO->get_row(DSM__BE_TO->user, session, layer, position, row); dsm__be_note(user, "get_row", layer, 0, position, 1, DSM_OK); }
+DSM__FN void dsm__be_trace_put_row(void *user, void *session, int layer, int position, const void *row) { DSM__BE_TO->put_row(DSM__BE_TO->user, session, layer, position, row); dsm__be_note(user, "put_row", layer, 0, position, 1, DSM_OK); }
+DSM__FN const dsm_backend *dsm__be_trace_open_on(dsm__be_trace *t, const dsm_backend *to) { /* t stays where it is while the backend is in use */
+    const dsm_backend b = { DSM_BACKEND_VERSION, "trace", NULL, dsm__be_trace_plan, dsm__be_trace_load, dsm__be_trace_unload, dsm__be_trace_open, dsm__be_trace_close, dsm__be_trace_forward,
+        dsm__be_trace_logits, dsm__be_trace_rewind, dsm__be_trace_copy, dsm__be_trace_row_bytes, dsm__be_trace_get_row, dsm__be_trace_put_row };
+    memset(t, 0, sizeof *t); t->to = to ? to : &dsm__be_cpu; t->backend = b; t->backend.user = t;
+    return &t->backend;
+}
+#undef DSM__BE_TO
 
 // >>run
-/* (being built) */
+/* The engine of a session: one timeline of tokens, how much of it the cache holds, and the chunk that is being computed. Prompt and decoding are the same
+   thing here: compute what the timeline says. Knows backends only by their seam. Test: tests/same.c */
+enum { DSM__RUN_CHUNK = 256, DSM__RUN_TIMED_CHUNK = 16, DSM__RUN_CONTEXT = 1 << 24 };
+struct dsm_session {
+    dsm_model *model; const dsm_backend *be; void *inner; /* the backend's part */
+    dsm_session_desc desc;         /* defaults filled in */
+    dsm_memory memory;
+    void *block; uint64_t block_size; /* where the model's allocator gave it */
+    int32_t *tokens; int n_tokens, n_done; /* [context] the timeline; how many of them the cache holds */
+    int chunk, chunk_at_logits, logits_row, logits_rows; /* tokens being computed behind n_done; 1: their layers are done; rows whose logits are wanted */
+    float *logits;                 /* [V], or [context][V] */
+    int logits_from, logits_to;    /* positions whose logits are there */
+    uint8_t *row; size_t row_bytes; /* of a snapshot */
+    void *turn; uint64_t turn_bytes; void *work; uint64_t work_bytes; /* for a turn; for the tokeniser */
+    int next_running; int32_t next_token; /* dsm_session_next has chosen, and is computing */
+    dsm_stats stats;
+    int busy, cancelled;           /* atomic, as are the next two */
+    uint64_t progress_done, progress_wanted;
+    uint64_t mode;                 /* the caller's floating-point mode */
+    uint64_t deadline, looked;     /* 0: none; the last look at the clock */
+};
+
+/* Fills in defaults and checks them. */
+DSM__FN dsm_status dsm__run_defaults(const dsm_model *model, const dsm_session_desc *from, dsm_session_desc *desc, dsm_error *error) {
+    if (from) *desc = *from; else memset(desc, 0, sizeof *desc);
+    if (!desc->context) desc->context = model->arch.context > 0 && model->arch.context < 4096 ? model->arch.context : 4096;
+    if (!desc->chunk) desc->chunk = DSM__RUN_CHUNK;
+    if (desc->context < 1 || desc->context > DSM__RUN_CONTEXT) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("context"), dsm__s("must be 0 (the default) to 16777216"));
+    if (desc->chunk < 1 || desc->chunk > 65536) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("chunk"), dsm__s("must be 0 (the default) to 65536"));
+    if (desc->chunk > desc->context) desc->chunk = desc->context;
+    if ((int)desc->kv < 0 || (int)desc->kv > DSM_KV_Q8_0) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("kv"), dsm__s("is not a cache type"));
+    if ((int)desc->activations < 0 || (int)desc->activations > DSM_ACTIVATIONS_F32) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("activations"), dsm__s("is not an activation type"));
+    return DSM_OK;
+}
+/* Lays a session out in one block. The same function plans (m->base NULL, s a scratch) and opens. turn_bytes, work_bytes: what later rooms ask for. */
+DSM__FN dsm_status dsm__run_layout(dsm_session *s, dsm__arena *m, const dsm_model *model, const dsm_session_desc *desc, uint64_t turn_bytes, uint64_t work_bytes,
+                                   void **host, dsm_memory *memory, dsm_error *error) {
+    const dsm_backend *be = model->backend; dsm_memory of_backend; dsm_status status; uint64_t tables, scratch;
+    size_t row_bytes = be->row_bytes(be->user, model, desc);
+    memset(memory, 0, sizeof *memory); memset(&of_backend, 0, sizeof of_backend);
+    dsm__mem_take(m, 1, sizeof *s); /* s itself */
+    s->row_bytes = row_bytes; s->turn_bytes = turn_bytes; s->work_bytes = work_bytes;
+    s->tokens = (int32_t *)dsm__mem_take(m, (uint64_t)desc->context, sizeof(int32_t));
+    s->turn = dsm__mem_take(m, turn_bytes, 1);
+    tables = m->used;
+    s->logits = (float *)dsm__mem_take(m, (uint64_t)model->arch.n_vocab * (uint64_t)(desc->all_logits ? desc->context : 1), sizeof(float));
+    s->row = (uint8_t *)dsm__mem_take(m, row_bytes, 1);
+    s->work = dsm__mem_take(m, work_bytes, 1);
+    scratch = m->used - tables;
+    status = be->plan(be->user, model, desc, &of_backend, error);
+    if (status != DSM_OK) return status;
+    *host = dsm__mem_take(m, 1, of_backend.cache + of_backend.scratch + of_backend.tables);
+    if (m->wrapped || m->used > SIZE_MAX) return dsm__err(error, DSM__ERR_TOO_LARGE, dsm__s("a session with this context"));
+    memory->cache = of_backend.cache; memory->tables = of_backend.tables + tables; memory->scratch = of_backend.scratch + scratch;
+    memory->device = of_backend.device; memory->per_token = of_backend.per_token;
+    memory->session_bytes = m->used;
+    memory->weights = model->file.weight_bytes; memory->thread_stacks = model->pool.stack_bytes;
+    return DSM_OK;
+}
+DSM__FN dsm_status dsm__run_plan(const dsm_model *model, const dsm_session_desc *from, uint64_t turn_bytes, uint64_t work_bytes, dsm_memory *memory, dsm_error *error) {
+    dsm_session s; dsm__arena count; dsm_session_desc desc; void *host; dsm_status status;
+    memset(&s, 0, sizeof s); memset(&count, 0, sizeof count);
+    status = dsm__run_defaults(model, from, &desc, error);
+    return status == DSM_OK ? dsm__run_layout(&s, &count, model, &desc, turn_bytes, work_bytes, &host, memory, error) : status;
+}
+DSM__FN dsm_status dsm__run_open(dsm_session **session, dsm_model *model, const dsm_session_desc *from, uint64_t turn_bytes, uint64_t work_bytes, dsm_error *error) {
+    dsm_session *s; dsm__arena m; dsm_session_desc desc; dsm_memory memory; void *host, *block; dsm_status status;
+    status = dsm__run_defaults(model, from, &desc, error);
+    if (status == DSM_OK) status = dsm__run_plan(model, &desc, turn_bytes, work_bytes, &memory, error);
+    if (status != DSM_OK) return status;
+    if (desc.arena && ((uintptr_t)desc.arena & (DSM__ALIGN - 1))) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("arena"), dsm__s("must be aligned to 64 bytes"));
+    if (desc.arena && desc.arena_size < memory.session_bytes) return dsm__err(error, DSM__ERR_ARENA, dsm__u(desc.arena_size), dsm__u(memory.session_bytes));
+    block = desc.arena ? desc.arena : dsm__mem_alloc(&model->allocator, (size_t)memory.session_bytes);
+    if (!block) return dsm__err(error, DSM__ERR_NO_MEMORY, dsm__u(memory.session_bytes), dsm__s("the session"));
+    memset(&m, 0, sizeof m); m.base = (uint8_t *)block; m.size = memory.session_bytes;
+    s = (dsm_session *)block; memset(s, 0, sizeof *s);
+    status = dsm__run_layout(s, &m, model, &desc, turn_bytes, work_bytes, &host, &memory, error);
+    s->model = model; s->be = model->backend; s->desc = desc; s->memory = memory;
+    s->block = desc.arena ? NULL : block; s->block_size = memory.session_bytes;
+    if (s->turn && turn_bytes) memset(s->turn, 0, (size_t)turn_bytes);
+    if (status == DSM_OK) status = s->be->open(s->be->user, model->weights, &s->desc, host, &s->inner, error);
+    if (status != DSM_OK) { if (!desc.arena) dsm__mem_free(&model->allocator, block, (size_t)memory.session_bytes); return status; }
+    __atomic_add_fetch(&model->sessions, 1, __ATOMIC_SEQ_CST);
+    *session = s;
+    return DSM_OK;
+}
+DSM__FN void dsm__run_close(dsm_session *s) {
+    dsm_model *model = s->model; void *block = s->block; uint64_t size = s->block_size;
+    s->be->close(s->be->user, s->inner);
+    dsm__mem_free(&model->allocator, block, (size_t)size);
+    __atomic_sub_fetch(&model->sessions, 1, __ATOMIC_SEQ_CST);
+}
+/* Every call on a session is between these two: one thread at a time, in the float mode of the contract. */
+DSM__FN dsm_status dsm__run_enter(dsm_session *s, dsm_error *error) {
+    if (__atomic_exchange_n(&s->busy, 1, __ATOMIC_ACQUIRE)) return dsm__err(error, DSM__ERR_SESSION_BUSY);
+    s->mode = dsm__k_float_enter();
+    return DSM_OK;
+}
+DSM__FN void dsm__run_leave(dsm_session *s) { dsm__k_float_leave(s->mode); __atomic_store_n(&s->busy, 0, __ATOMIC_RELEASE); }
+DSM__FN void dsm__run_show(dsm_session *s) { /* progress, for other threads */
+    __atomic_store_n(&s->progress_done, (uint64_t)s->n_done, __ATOMIC_RELAXED);
+    __atomic_store_n(&s->progress_wanted, (uint64_t)s->n_tokens, __ATOMIC_RELAXED);
+}
+DSM__FN void dsm__run_drop(dsm_session *s, int n) { /* positions n and on, and what is being computed */
+    s->be->rewind(s->be->user, s->inner, n);
+    s->chunk = s->chunk_at_logits = 0; s->next_running = 0;
+    if (s->n_done > n) s->n_done = n;
+}
+DSM__FN int dsm__run_has_logits(const dsm_session *s) { return s->n_tokens > 0 && s->n_done == s->n_tokens && s->logits_to == s->n_tokens && s->logits_from < s->n_tokens; } /* of the last position */
+/* Where nothing is left to compute but the last logits are gone, the last token is computed again: the same cache row, the same bits. */
+DSM__FN int dsm__run_needed(const dsm_session *s) { return s->n_done < s->n_tokens ? s->n_done : !s->n_tokens || dsm__run_has_logits(s) ? s->n_tokens : s->n_tokens - 1; }
+DSM__FN dsm_status dsm__run_check(const dsm_session *s, const int32_t *tokens, size_t n, dsm_error *error) {
+    int limit = s->model->arch.embed.n_rows;
+    for (size_t i = 0; i < n; i++) if (tokens[i] < 0 || tokens[i] >= limit) return dsm__err(error, DSM__ERR_TOKEN, dsm__u(i), dsm__i(tokens[i]), dsm__i(limit));
+    return DSM_OK;
+}
+DSM__FN dsm_status dsm__run_rewind(dsm_session *s, size_t n, dsm_error *error) {
+    if (n > (size_t)s->n_tokens) return dsm__err(error, DSM__ERR_REWIND, dsm__u(n), dsm__i(s->n_tokens));
+    dsm__run_drop(s, (int)n);
+    s->n_tokens = (int)n; s->logits_from = s->logits_to = 0;
+    dsm__run_show(s);
+    return DSM_OK;
+}
+DSM__FN dsm_status dsm__run_sync(dsm_session *s, const int32_t *tokens, size_t n, size_t *kept, dsm_error *error) {
+    int same = 0, busy_to = s->n_done + s->chunk; dsm_status status;
+    if (n > (size_t)s->desc.context) return dsm__err(error, DSM__ERR_CONTEXT, dsm__u(n), dsm__i(s->desc.context));
+    status = dsm__run_check(s, tokens, n, error);
+    if (status != DSM_OK) return status;
+    while (same < s->n_tokens && (size_t)same < n && s->tokens[same] == tokens[same]) same++;
+    if (same < s->n_tokens || (size_t)same < n) { /* not the timeline that stands already */
+        if (same < busy_to || s->chunk_at_logits) dsm__run_drop(s, same);
+        s->next_running = 0;
+        memmove(s->tokens + same, tokens + same, (n - (size_t)same) * sizeof *tokens); /* tokens may be the timeline itself */
+        s->n_tokens = (int)n;
+        if (s->logits_to != (int)n) s->logits_from = s->logits_to = 0; }
+    if (s->logits_from < s->n_done && s->desc.all_logits && !dsm__run_has_logits(s)) s->logits_from = s->logits_to = 0; /* rows are those of the last sync */
+    dsm__run_show(s);
+    if (kept) *kept = (size_t)dsm__run_needed(s);
+    return DSM_OK;
+}
+DSM__FN dsm_status dsm__run_append(dsm_session *s, int32_t token, dsm_error *error) {
+    dsm_status status = dsm__run_check(s, &token, 1, error);
+    if (status != DSM_OK) return status;
+    if (s->n_tokens >= s->desc.context) return dsm__err(error, DSM__ERR_CONTEXT, dsm__i(s->n_tokens + 1), dsm__i(s->desc.context));
+    s->tokens[s->n_tokens++] = token;
+    dsm__run_show(s);
+    return DSM_OK;
+}
+DSM__FN int dsm__run_poll(void *user) {
+    dsm_session *s = (dsm_session *)user; uint64_t now = dsm__os_clock_us();
+    if (now - s->looked > s->stats.longest_stage_us) s->stats.longest_stage_us = now - s->looked;
+    s->looked = now;
+    if (__atomic_exchange_n(&s->cancelled, 0, __ATOMIC_RELAXED)) return 2;
+    return s->deadline && now >= s->deadline;
+}
+DSM__FN dsm_status dsm__run_chunk(dsm_session *s, const dsm_limit *limit, dsm_error *error) { /* begins or goes on with one */
+    const dsm_backend *be = s->be; dsm_status status = DSM_OK; size_t n_vocab = (size_t)s->model->arch.n_vocab;
+    if (!s->chunk) {
+        int most = limit->timed && s->desc.chunk > DSM__RUN_TIMED_CHUNK ? DSM__RUN_TIMED_CHUNK : s->desc.chunk, n = s->n_tokens - s->n_done;
+        s->chunk = n < most ? n : most; s->chunk_at_logits = 0; }
+    if (!s->chunk_at_logits) {
+        int end = s->n_done + s->chunk;
+        status = be->forward(be->user, s->inner, 0, s->model->arch.n_layers, s->tokens + s->n_done, s->n_done, s->chunk, NULL, limit, error);
+        if (status == DSM_OK) {
+            s->chunk_at_logits = 1;
+            s->logits_rows = s->desc.all_logits ? s->chunk : end == s->n_tokens; s->logits_row = s->chunk - s->logits_rows; } }
+    if (status == DSM_OK && s->logits_rows) {
+        int first = s->n_done + s->logits_row;
+        status = be->logits(be->user, s->inner, s->logits_row, s->logits_rows, s->logits + (s->desc.all_logits ? (size_t)first * n_vocab : 0), limit, error);
+        if (status == DSM_OK) { if (!s->desc.all_logits || s->logits_to != first) s->logits_from = first; s->logits_to = first + s->logits_rows; } }
+    if (status == DSM_MORE || status == DSM_E_CANCELLED) return status;
+    if (status != DSM_OK) { dsm__run_drop(s, s->n_done); s->logits_from = s->logits_to = 0; return status; }
+    s->n_done += s->chunk; s->chunk = s->chunk_at_logits = 0;
+    dsm__run_show(s);
+    return DSM_OK;
+}
+/* Computes what the timeline says, for at most budget_us (0: all of it): MORE or DONE. */
+DSM__FN dsm_status dsm__run_step(dsm_session *s, uint64_t budget_us, int decode, dsm_error *error) {
+    dsm_limit limit; dsm_status status = DSM_OK; uint64_t begin = dsm__os_clock_us(), spent; int before;
+    if (__atomic_exchange_n(&s->cancelled, 0, __ATOMIC_RELAXED)) return dsm__err(error, DSM__ERR_CANCELLED, dsm__s("the computation"));
+    limit.user = s; limit.timed = budget_us != 0; limit.poll = dsm__run_poll;
+    s->deadline = budget_us ? begin + budget_us : 0; s->looked = begin;
+    s->n_done = dsm__run_needed(s); before = s->n_done;
+    while (s->n_done < s->n_tokens && status == DSM_OK) {
+        status = dsm__run_chunk(s, &limit, error);
+        if (status == DSM_OK && s->n_done < s->n_tokens && s->deadline && dsm__os_clock_us() >= s->deadline) status = DSM_MORE; }
+    spent = dsm__os_clock_us() - begin;
+    if (decode) { s->stats.decode_tokens += (uint64_t)(s->n_done - before); s->stats.decode_us += spent; }
+    else { s->stats.prompt_tokens += (uint64_t)(s->n_done - before); s->stats.prompt_us += spent; }
+    return status == DSM_OK ? DSM_DONE : status;
+}
+DSM__FN float *dsm__run_logits(dsm_session *s, int64_t i) { /* i < 0: of the last position */
+    if (i < 0) { if (!dsm__run_has_logits(s)) return NULL; i = s->n_tokens - 1; }
+    if (i < s->logits_from || i >= s->logits_to) return NULL;
+    return s->logits + (s->desc.all_logits ? (size_t)i * (size_t)s->model->arch.n_vocab : 0);
+}
+DSM__FN int dsm__run_same_type(const dsm_session *a, const dsm_session *b) { return a->model == b->model && a->desc.kv == b->desc.kv && a->desc.activations == b->desc.activations; }
+DSM__FN dsm_status dsm__run_fork(dsm_session *to, dsm_session *from, size_t n, dsm_error *error) { /* both entered */
+    dsm_status status; const float *last;
+    if (!dsm__run_same_type(to, from)) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("fork"), dsm__s("the sessions are not of the same model, cache and activation type"));
+    if (n > (size_t)from->n_done) return dsm__err(error, DSM__ERR_REWIND, dsm__u(n), dsm__i(from->n_done));
+    if (n > (size_t)to->desc.context) return dsm__err(error, DSM__ERR_CONTEXT, dsm__u(n), dsm__i(to->desc.context));
+    dsm__run_rewind(to, 0, NULL);
+    status = to->be->copy(to->be->user, to->inner, from->inner, (int)n, error);
+    if (status != DSM_OK) return status;
+    if (n) memcpy(to->tokens, from->tokens, n * sizeof *to->tokens);
+    to->n_tokens = to->n_done = (int)n;
+    last = n == (size_t)from->n_tokens ? dsm__run_logits(from, -1) : NULL;
+    if (last) {
+        to->logits_from = (int)n - 1; to->logits_to = (int)n;
+        memcpy(dsm__run_logits(to, -1), last, (size_t)to->model->arch.n_vocab * sizeof *last); }
+    dsm__run_show(to);
+    return DSM_OK;
+}
+
+/* ---- Snapshots: a head of 64 bytes, the tokens, the cache's rows layer by layer, and a checksum of all that in blocks. Little-endian; rows in the backend's
+   portable form. Reading checks everything before it touches the session. ---- */
+enum { DSM__RUN_HEAD = 64, DSM__RUN_BLOCK = 4096 };
+typedef struct dsm__run_pipe { const dsm_writer *to; const dsm_reader *from; uint64_t at, hash; size_t n; int failed; uint8_t block[DSM__RUN_BLOCK]; } dsm__run_pipe;
+DSM__FN void dsm__run_flush(dsm__run_pipe *p) {
+    p->hash = dsm__hash(p->block, p->n, p->hash);
+    if (p->to && !p->failed && p->n && p->to->write(p->to->user, p->block, p->n)) p->failed = 1;
+    p->n = 0;
+}
+DSM__FN void dsm__run_write(dsm__run_pipe *p, const void *from, size_t n) {
+    const uint8_t *at = (const uint8_t *)from;
+    while (n) {
+        size_t part = sizeof p->block - p->n < n ? sizeof p->block - p->n : n;
+        memcpy(p->block + p->n, at, part); p->n += part; at += part; n -= part;
+        if (p->n == sizeof p->block) dsm__run_flush(p); }
+}
+DSM__FN void dsm__run_read(dsm__run_pipe *p, void *to, size_t n) { /* and hashes as the writer did */
+    if (p->failed) return;
+    if (n && p->from->read_at(p->from->user, p->at, to, n)) { p->failed = 1; return; }
+    p->at += n;
+    dsm__run_write(p, to, n);
+}
+DSM__FN void dsm__run_head(const dsm_session *s, uint64_t n, uint8_t head[DSM__RUN_HEAD]) {
+    uint32_t u32[4]; uint64_t u64[5];
+    memset(head, 0, DSM__RUN_HEAD);
+    memcpy(head, "dsmsnap", 8);
+    u32[0] = 1; u32[1] = (uint32_t)s->desc.kv; u32[2] = (uint32_t)s->desc.activations; u32[3] = (uint32_t)s->model->arch.n_layers;
+    u64[0] = s->model->arch.fingerprint; u64[1] = s->row_bytes; u64[2] = n; u64[3] = u64[4] = 0;
+    memcpy(head + 8, u32, sizeof u32); memcpy(head + 24, u64, sizeof u64);
+}
+DSM__FN dsm_status dsm__run_save(dsm_session *s, const dsm_writer *writer, dsm_error *error) { /* what is computed */
+    dsm__run_pipe p; uint8_t head[DSM__RUN_HEAD]; uint64_t hash; int n = s->n_done;
+    memset(&p, 0, sizeof p); p.to = writer;
+    dsm__run_head(s, (uint64_t)n, head);
+    dsm__run_write(&p, head, sizeof head);
+    dsm__run_write(&p, s->tokens, (size_t)n * sizeof *s->tokens);
+    for (int l = 0; l < s->model->arch.n_layers && !p.failed; l++) for (int i = 0; i < n && !p.failed; i++) {
+        s->be->get_row(s->be->user, s->inner, l, i, s->row);
+        dsm__run_write(&p, s->row, s->row_bytes); }
+    dsm__run_flush(&p);
+    hash = p.hash;
+    if (!p.failed && writer->write(writer->user, &hash, sizeof hash)) p.failed = 1;
+    return p.failed ? dsm__err(error, DSM__ERR_WRITE) : DSM_OK;
+}
+DSM__FN dsm_status dsm__run_load(dsm_session *s, const dsm_reader *reader, dsm_error *error) {
+    dsm__run_pipe p; uint8_t head[DSM__RUN_HEAD], mine[DSM__RUN_HEAD]; uint64_t n, size, rows, stored = 0;
+    if (reader->size < DSM__RUN_HEAD + 8) return dsm__err(error, DSM__ERR_SNAPSHOT, dsm__s("is too short to be one"));
+    if (reader->read_at(reader->user, 0, head, sizeof head)) return dsm__err(error, DSM__ERR_SNAPSHOT_READ);
+    if (memcmp(head, "dsmsnap", 8)) return dsm__err(error, DSM__ERR_SNAPSHOT, dsm__s("is not one"));
+    if (dsm__load32(head + 8) != 1) return dsm__err(error, DSM__ERR_SNAPSHOT, dsm__s("is of a version that this library does not read"));
+    n = dsm__load64(head + 40);
+    dsm__run_head(s, n, mine);
+    if (memcmp(head + 24, mine + 24, 8) || memcmp(head + 20, mine + 20, 4)) return dsm__err(error, DSM__ERR_SNAPSHOT, dsm__s("is of another model"));
+    if (memcmp(head, mine, sizeof head)) return dsm__err(error, DSM__ERR_SNAPSHOT, dsm__s("is of another cache or activation type"));
+    if (n > (uint64_t)s->desc.context) return dsm__err(error, DSM__ERR_CONTEXT, dsm__u(n), dsm__i(s->desc.context));
+    if (!dsm__mul64((uint64_t)s->model->arch.n_layers * n, s->row_bytes, &rows) || !dsm__add64(rows, DSM__RUN_HEAD + 4 * n + 8, &size) || size != reader->size)
+        return dsm__err(error, DSM__ERR_SNAPSHOT, dsm__s("is damaged: its size is not what its head says"));
+    for (int pass = 0; pass < 2; pass++) {
+        memset(&p, 0, sizeof p); p.from = reader;
+        if (pass) dsm__run_rewind(s, 0, NULL);
+        dsm__run_read(&p, head, sizeof head);
+        for (uint64_t i = 0; i < n && !p.failed; i++) {
+            int32_t id = 0;
+            dsm__run_read(&p, &id, sizeof id);
+            if (!p.failed && dsm__run_check(s, &id, 1, NULL) != DSM_OK) return dsm__err(error, DSM__ERR_SNAPSHOT, dsm__s("is damaged: it has a token that the model has not"));
+            if (pass) s->tokens[i] = id; }
+        for (int l = 0; l < s->model->arch.n_layers && !p.failed; l++) for (int i = 0; i < (int)n && !p.failed; i++) {
+            dsm__run_read(&p, s->row, s->row_bytes);
+            if (pass && !p.failed) s->be->put_row(s->be->user, s->inner, l, i, s->row); }
+        if (p.failed) return dsm__err(error, DSM__ERR_SNAPSHOT_READ); /* in the second pass, by a reader that could read all of it before: the session is empty then */
+        dsm__run_flush(&p);
+        if (reader->read_at(reader->user, p.at, &stored, sizeof stored)) return dsm__err(error, DSM__ERR_SNAPSHOT_READ);
+        if (stored != p.hash) return dsm__err(error, DSM__ERR_SNAPSHOT, dsm__s("is damaged: its checksum is wrong")); }
+    s->n_tokens = s->n_done = (int)n;
+    dsm__run_show(s);
+    return DSM_OK;
+}
 
 // >>pick
 /* Choosing a token. Order: bias, mask, penalty, temperature, top-k, top-p, min-p, draw. Nothing is sorted and nothing is allocated: whatever is cut off is
@@ -5252,6 +6473,8 @@ typedef struct dsm__turn {
     size_t start, keep;            /* on the timeline: where the answer begins; what stays after the turn, SIZE_MAX: all */
     size_t length;                 /* of the timeline as this turn knows it */
     char *bytes; size_t cap, from, to; /* the buffer: bytes[from .. to-1] are not said yet */
+    int32_t *ids;                  /* [context] of the prompt */
+    uint8_t *unused;               /* a bit for each id that no token uses */
     int32_t id; float logprob; int unreported; dsm_choice top[DSM__TURN_TOP]; /* of the newest token */
 } dsm__turn;
 
@@ -5350,10 +6573,480 @@ DSM__FN void dsm__turn_feed(dsm__turn *t, int32_t id, int is_end, size_t n, size
     if (t->mode == DSM__TURN_THINK && !t->forced && ++t->n_thought == (uint64_t)(t->desc.think_budget > 0 ? t->desc.think_budget : -1) && t->event != DSM__TURN_CLOSE) t->forced = 1;
 }
 
-// >>desk
-/* (being built) */
+/* ---- Turns of a session. The timeline holds what was fed: an end token never, a chosen token at once; it is computed in the next call. ---- */
+enum { DSM__TURN_TEXT_BYTES = 8 }; /* of a conversation, for each token of context, that are tokenised without asking the allocator */
+DSM__FN dsm__turn *dsm__turn_layout(dsm__arena *m, const dsm_model *model, int context) {
+    const dsm__tok *tok = &model->tok; size_t longest = 0; dsm__turn parts, *t;
+    for (int i = 0; i < tok->n_tokens; i++) { size_t n = tok->offset[i + 1] - tok->offset[i]; if (n > longest) longest = n; }
+    memset(&parts, 0, sizeof parts);
+    t = (dsm__turn *)dsm__mem_take(m, 1, sizeof *t);
+    parts.cap = longest + DSM__TURN_SPARE;
+    parts.ids = (int32_t *)dsm__mem_take(m, (uint64_t)context, sizeof(int32_t));
+    parts.unused = (uint8_t *)dsm__mem_take(m, ((uint64_t)model->arch.n_vocab + 7) / 8, 1);
+    parts.bytes = (char *)dsm__mem_take(m, parts.cap, 1);
+    if (t) *t = parts;
+    return t;
+}
+/* What dsm__run_plan and dsm__run_open must be told, for a context that has its default filled in. */
+DSM__FN void dsm__turn_sizes(const dsm_model *model, int context, uint64_t *turn_bytes, uint64_t *work_bytes) {
+    dsm__arena m;
+    memset(&m, 0, sizeof m);
+    dsm__turn_layout(&m, model, context);
+    *turn_bytes = m.used; *work_bytes = 8 * ((uint64_t)context * DSM__TURN_TEXT_BYTES + 4096); /* the tokeniser takes eight times the longest text */
+}
+DSM__FN dsm__turn *dsm__turn_of(dsm_session *s) { /* laid out at the first use; until then the memory is zero */
+    const dsm_model *model = s->model; dsm__turn *t = (dsm__turn *)s->turn; dsm__arena m;
+    if (t->bytes) return t;
+    memset(&m, 0, sizeof m); m.base = (uint8_t *)s->turn; m.size = s->turn_bytes;
+    t = dsm__turn_layout(&m, model, s->desc.context);
+    memset(t->unused, 0, ((size_t)model->arch.n_vocab + 7) / 8);
+    for (int i = 0; model->tok.n_tokens && i < model->arch.n_vocab; i++)
+        if (dsm__tok_kind(&model->tok, i) == DSM_TOKEN_UNUSED) t->unused[i >> 3] = (uint8_t)(t->unused[i >> 3] | 1u << (i & 7));
+    return t;
+}
+/* The model's own values: the file's general.sampling.* where it has them, else the family's. */
+DSM__FN void dsm__turn_defaults(const dsm_model *model, dsm_sampling *s) {
+    const dsm__file *f = &model->file; double v; uint64_t n; dsm_sampling own;
+    dsm__pick_defaults(s, model->tok.family, model->arch.mla);
+    own = *s;
+    if (dsm__file_f64(f, "general.sampling.temp", -2, &v, NULL) == DSM_OK && v >= 0 && v < 1e6) own.temperature = v > 0 ? (float)v : DSM_GREEDY;
+    if (dsm__file_u64(f, "general.sampling.top_k", INT_MAX, &n, NULL) == DSM_OK && n < INT_MAX) own.top_k = n ? (int)n : DSM_OFF;
+    if (dsm__file_f64(f, "general.sampling.top_p", -2, &v, NULL) == DSM_OK && v > 0) own.top_p = v < 1 ? (float)v : (float)DSM_OFF;
+    if (dsm__file_f64(f, "general.sampling.min_p", -2, &v, NULL) == DSM_OK && v >= 0 && v <= 1) own.min_p = v > 0 ? (float)v : (float)DSM_OFF;
+    if (dsm__file_f64(f, "general.sampling.penalty_repeat", -2, &v, NULL) == DSM_OK && v > 0 && v < 1e6) own.repetition_penalty = (float)v;
+    if (dsm__file_u64(f, "general.sampling.penalty_last_n", INT_MAX, &n, NULL) == DSM_OK && n < INT_MAX) own.repetition_window = n ? (int)n : DSM_OFF;
+    if (dsm__pick_check(&own, model->arch.n_vocab, NULL) == DSM_OK && own.temperature != 0) *s = own;
+}
+DSM__FN dsm_status dsm__turn_sampling(const dsm_model *model, const dsm_sampling *from, dsm_sampling *to, dsm_error *error) { /* checked and complete; NULL: greedy */
+    dsm_sampling own; dsm_status status;
+    memset(to, 0, sizeof *to); to->temperature = DSM_GREEDY;
+    if (from) *to = *from;
+    if ((status = dsm__pick_check(to, model->arch.n_vocab, error)) != DSM_OK) return status;
+    dsm__turn_defaults(model, &own); dsm__pick_complete(to, &own);
+    return DSM_OK;
+}
 
-#if 0 /* until struct dsm_model is here */
+DSM__FN void dsm__turn_end(dsm_session *s) {
+    dsm__turn *t = dsm__turn_of(s);
+    if (t->mode && (size_t)s->n_tokens == t->length && t->keep < t->length) dsm__run_rewind(s, t->keep, NULL);
+    t->mode = DSM__TURN_IDLE;
+}
+DSM__FN dsm_status dsm__turn_check(const dsm_turn_desc *desc, dsm_error *error) {
+    const char *field = NULL, *why = NULL;
+    if ((desc->messages != NULL) == (desc->prompt != NULL)) { field = "messages, prompt"; why = "a turn needs one of them, and not both"; }
+    else if (desc->messages ? !desc->n_messages : !desc->n_prompt) { field = desc->messages ? "n_messages" : "n_prompt"; why = "is 0: there is nothing to answer"; }
+    else if ((int)desc->think < -1 || (int)desc->think > 1) { field = "think"; why = "must be DSM_THINK_FREE, _ON or _OFF"; }
+    else if (desc->think_budget < DSM_OFF) { field = "think_budget"; why = "must be 1 or more, or 0 or DSM_OFF for none"; }
+    else if (desc->max_tokens < DSM_OFF) { field = "max_tokens"; why = "must be 1 or more, or 0 or DSM_OFF for no limit"; }
+    else if (desc->n_top < 0 || desc->n_top > DSM__TURN_TOP) { field = "n_top"; why = "must be 0 to 20"; }
+    else if (desc->n_stop < 0 || desc->n_stop > DSM__TURN_STOPS || (desc->n_stop && !desc->stop)) { field = "n_stop"; why = "must be 0 to 16, with a list"; }
+    for (int i = 0; !field && i < desc->n_stop; i++)
+        if (!desc->stop[i] || !desc->stop[i][0] || strlen(desc->stop[i]) > DSM__TURN_STOP_BYTES) { field = "stop"; why = "a stop string must have 1 to 64 bytes"; }
+    return field ? dsm__err(error, DSM__ERR_TURN, dsm__s(field), dsm__s(why)) : DSM_OK;
+}
+DSM__FN dsm_status dsm__turn_begin(dsm_session *s, const dsm_turn_desc *desc, dsm_error *error) {
+    dsm__turn *t = dsm__turn_of(s); const dsm__tok *tok = &s->model->tok; const int32_t *ids = desc->prompt; int32_t closing[DSM__COUNT(t->closing)];
+    dsm_sampling sampling; dsm_status status; size_t n = desc->n_prompt, n_closing = 0; int inside = 0, closed = 0;
+    status = dsm__turn_check(desc, error);
+    if (status == DSM_OK) status = dsm__turn_sampling(s->model, &desc->sampling, &sampling, error);
+    if (status == DSM_OK && desc->messages) {
+        ids = t->ids;
+        status = dsm__tok_chat(tok, desc->messages, desc->n_messages, desc->think, t->ids, (size_t)s->desc.context, &n, &inside, s->work, (size_t)s->work_bytes, error);
+        if (status == DSM_MORE) status = dsm__err(error, DSM__ERR_CONTEXT, dsm__u(n), dsm__i(s->desc.context));
+        if (status == DSM_OK && !n) status = dsm__err(error, DSM__ERR_TURN, dsm__s("messages"), dsm__s("become no tokens: there is nothing to answer")); }
+    if (status == DSM_OK && desc->think_budget > 0) {
+        status = dsm__tok_encode(tok, "\n</think>\n\n", 11, DSM_TOKENIZE_SPECIAL, closing, DSM__COUNT(closing), &n_closing, s->work, (size_t)s->work_bytes, error);
+        if (status == DSM_MORE || status == DSM_DONE) { status = DSM_OK; n_closing = 0; } } /* a vocabulary that needs more tokens than that can't be closed */
+    if (status == DSM_OK) dsm__turn_end(s); /* one that the caller left open */
+    if (status == DSM_OK) status = dsm__run_sync(s, ids, n, NULL, error);
+    if (status != DSM_OK) return status;
+    __atomic_store_n(&s->cancelled, 0, __ATOMIC_RELAXED); /* that was for something before */
+    t->desc = *desc; t->sampling = sampling;
+    t->event = DSM__TURN_NOTHING; t->reason = t->last = DSM_REASON_NONE; t->event_at = t->event_skip = t->from = t->to = 0; t->n_chosen = t->n_thought = 0; t->trim = t->forced = t->unreported = 0;
+    t->think = tok->think; t->end_think = tok->end_think; t->letters = t->think < 0 || t->end_think < 0; t->user = dsm__tok_special(tok, "<\xEF\xBD\x9CUser\xEF\xBD\x9C>");
+    memcpy(t->closing, closing, n_closing * sizeof *closing); t->n_closing = (int)n_closing; t->at_closing = 0;
+    t->id = -1; t->logprob = 0; t->start = t->length = n; t->keep = SIZE_MAX;
+    /* is the prompt inside reasoning? Its last tag says so */
+    for (size_t i = n; !t->letters && i > 0; i--) {
+        int32_t id = s->tokens[i - 1];
+        if (id == t->think) { t->keep = i - 1; inside = !closed; break; }
+        if (id == t->end_think) { closed = 1; inside = 0; }
+        if ((id == t->user && id >= 0) || dsm__tok_is_end(tok, id)) break; }
+    t->mode = inside ? DSM__TURN_THINK : closed ? DSM__TURN_TEXT : DSM__TURN_START;
+    t->trim = inside || closed;
+    return DSM_OK;
+}
+/* Chooses a token and puts it on the timeline, or finds out why there is none. */
+DSM__FN dsm_status dsm__turn_choose(dsm_session *s, dsm__turn *t, dsm_error *error) {
+    const dsm__tok *tok = &s->model->tok; dsm_choice choice; dsm_status status; size_t room, n; char *to; int is_end;
+    if (t->forced && t->at_closing < t->n_closing) { choice.id = t->closing[t->at_closing++]; choice.logprob = 0; for (int i = 0; i < DSM__TURN_TOP; i++) { t->top[i].id = -1; t->top[i].logprob = -INFINITY; } }
+    else {
+        float *logits = dsm__run_logits(s, DSM_OFF);
+        if (!logits) return dsm__err(error, DSM__ERR_NO_LOGITS);
+        status = dsm__pick_choose(logits, s->model->arch.n_vocab, &t->sampling, t->unused, s->tokens, (size_t)s->n_tokens, (uint64_t)s->n_tokens, &choice, t->top,
+                                  t->desc.n_top ? t->desc.n_top : DSM_OFF, error);
+        if (status != DSM_OK) return status;
+    }
+    is_end = dsm__tok_is_end(tok, choice.id);
+    if (!is_end && s->n_tokens >= s->desc.context) { t->last = DSM_REASON_CONTEXT; return DSM_OK; } /* an answer that is just complete has ended by itself */
+    t->logprob = choice.logprob; t->unreported = 1;
+    to = dsm__turn_room(t, &room); n = dsm__tok_decode_one(tok, choice.id, 0, to, room);
+    dsm__turn_feed(t, choice.id, is_end, n < room ? n : room, (size_t)s->n_tokens);
+    if (t->event == DSM__TURN_END) return DSM_OK;
+    status = dsm__run_append(s, choice.id, error);
+    t->length = (size_t)s->n_tokens;
+    if (t->desc.max_tokens > 0 && t->n_chosen >= (uint64_t)t->desc.max_tokens) t->last = DSM_REASON_LENGTH;
+    return status;
+}
+DSM__FN dsm_status dsm__turn_next(dsm_session *s, uint64_t budget_us, dsm_piece *piece, dsm_error *error) {
+    dsm__turn *t = dsm__turn_of(s); uint64_t begin = dsm__os_clock_us(), spent = 0; dsm_status status; int work;
+    memset(piece, 0, sizeof *piece); piece->id = -1;
+    if (!t->mode) return dsm__err(error, DSM__ERR_TURN, dsm__s("none"), dsm__s("is open: call dsm_turn_begin first"));
+    if (t->mode == DSM__TURN_OVER) { piece->kind = DSM_PIECE_END; piece->reason = t->reason; return DSM_DONE; }
+    for (;;) {
+        int said = dsm__turn_take(t, piece);
+        if (!said && !t->last && t->unreported && t->desc.n_top) { said = 1; piece->kind = t->mode == DSM__TURN_THINK ? DSM_PIECE_THINK : DSM_PIECE_TEXT; piece->text = ""; }
+        if (said) {
+            if (piece->kind == DSM_PIECE_END) return DSM_DONE;
+            piece->id = t->id; piece->logprob = t->logprob; piece->n_top = t->desc.n_top; piece->top = t->desc.n_top ? t->top : NULL; t->unreported = 0;
+            return DSM_MORE; }
+        if (t->last) { t->reason = t->last; dsm__turn_happens(t, DSM__TURN_END); continue; }
+        if ((size_t)s->n_tokens != t->length) return dsm__err(error, DSM__ERR_TURN, dsm__s("the session's timeline"), dsm__s("was changed by other calls: call dsm_turn_end"));
+        if (budget_us && spent >= budget_us) return DSM_MORE;
+        work = dsm__run_needed(s) < s->n_tokens;
+        status = dsm__run_step(s, budget_us ? budget_us - spent : 0, t->n_chosen > 0, error);
+        if (status == DSM_E_CANCELLED) { t->last = DSM_REASON_CANCELLED; continue; }
+        if (status != DSM_DONE) return status;
+        if (work && budget_us && dsm__os_clock_us() - begin >= budget_us) return DSM_MORE; /* choosing waits for the next call */
+        status = dsm__turn_choose(s, t, error);
+        if (status != DSM_OK) return status;
+        spent = dsm__os_clock_us() - begin;
+    }
+}
+
+// >>desk
+/* Every public function: check the arguments, fill in defaults, call down, report. No other room calls a public function. Test: tests/misuse.c, tests/plan.c */
+DSMOE_API const char *dsm_version(void) { return DSM_VERSION; }
+DSMOE_API const char *dsm_status_name(dsm_status status) {
+    switch (status) {
+    case DSM_OK: return "DSM_OK"; case DSM_MORE: return "DSM_MORE"; case DSM_DONE: return "DSM_DONE";
+    case DSM_E_ARGUMENT: return "DSM_E_ARGUMENT"; case DSM_E_MEMORY: return "DSM_E_MEMORY"; case DSM_E_IO: return "DSM_E_IO";
+    case DSM_E_FORMAT: return "DSM_E_FORMAT"; case DSM_E_UNSUPPORTED: return "DSM_E_UNSUPPORTED"; case DSM_E_CONTEXT: return "DSM_E_CONTEXT";
+    case DSM_E_CANCELLED: return "DSM_E_CANCELLED"; case DSM_E_BUSY: return "DSM_E_BUSY"; case DSM_E_NUMBER: return "DSM_E_NUMBER";
+    case DSM_E_SNAPSHOT: return "DSM_E_SNAPSHOT"; case DSM_E_THREAD: return "DSM_E_THREAD"; }
+    return "?";
+}
+DSMOE_API const char *dsm_isa_name(int i) { return dsm__k_isa_name(i); }
+
+/* ---- models ---- */
+DSM__FN void dsm__desk_printable(char *to, size_t cap, dsm__str from) { /* cut, and printable */
+    size_t n = from.n < cap - 1 ? from.n : cap - 1;
+    for (size_t i = 0; i < n; i++) to[i] = (unsigned char)from.at[i] < 32 ? '?' : from.at[i];
+    while (n && n < from.n && ((unsigned char)from.at[n] & 0xC0) == 0x80) n--; /* no half character */
+    to[n] = 0;
+}
+DSM__FN void dsm__desk_formats(const dsm__file *f, char *to, size_t cap) { /* the tensors' types, most bytes first */
+    uint64_t bytes[64]; size_t used = 0; to[0] = 0;
+    memset(bytes, 0, sizeof bytes);
+    for (size_t i = 0; i < f->n_tensors; i++) bytes[f->tensors[i].ggml < 64 ? f->tensors[i].ggml : 63] += f->tensors[i].bytes;
+    for (;;) {
+        uint32_t best = 0; size_t n;
+        for (uint32_t t = 1; t < 64; t++) if (bytes[t] > bytes[best]) best = t;
+        if (!bytes[best]) return;
+        { const char *name = dsm__fmt_ggml_name(best); n = strlen(name);
+          if (used + n + 3 > cap) return;
+          if (used) { memcpy(to + used, ", ", 2); used += 2; }
+          memcpy(to + used, name, n + 1); used += n; }
+        bytes[best] = 0;
+    }
+}
+DSM__FN void dsm__desk_free(dsm_model *m) {
+    dsm_allocator a = m->allocator;
+    if (m->loaded) m->backend->unload(m->backend->user, m->weights);
+    dsm__pool_close(&m->pool); dsm__arch_close(&m->arch); dsm__tok_close(&m->tok); dsm__file_close(&m->file);
+    dsm__mem_free(&a, m, sizeof *m);
+}
+DSMOE_API dsm_status dsm_model_open(dsm_model **model, const dsm_model_desc *desc, dsm_error *error) {
+    dsm_model *m; dsm_status status; int sources;
+    if (!model) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("model"), dsm__s("is NULL: where should the model go?"));
+    *model = NULL;
+    if (!desc) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("desc"), dsm__s("is NULL"));
+    sources = (desc->path != NULL) + (desc->data != NULL) + (desc->use_fd != 0) + (desc->reader.read_at != NULL);
+    if (sources != 1) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("model descriptor"), dsm__s(sources ? "has more than one of path, data, fd and reader" : "has no source: set path, data, use_fd or reader"));
+    if (!desc->allocator.alloc != !desc->allocator.free) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("allocator"), dsm__s("needs both alloc and free, or neither"));
+    if (!(m = (dsm_model *)dsm__mem_alloc(&desc->allocator, sizeof *m))) return dsm__err(error, DSM__ERR_NO_MEMORY, dsm__u(sizeof *m), dsm__s("the model"));
+    m->allocator = desc->allocator; m->log = desc->log; m->progress = desc->progress; m->header_only = desc->header_only;
+    m->backend = desc->backend ? desc->backend : &dsm__be_cpu;
+    if (m->backend->version != DSM_BACKEND_VERSION) {
+        dsm__mem_free(&desc->allocator, m, sizeof *m);
+        return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("backend"), dsm__s("was made for another version of dsmoe.h")); }
+    m->kernels = dsm__k_select(desc->isa);
+    if (!m->kernels) {
+        char names[160]; size_t n = 0;
+        for (int i = 0; dsm__k_isa_name(i); i++) {
+            const char *name = dsm__k_isa_name(i); size_t z = strlen(name);
+            if (n + z + 2 < sizeof names) { if (n) names[n++] = ' '; memcpy(names + n, name, z); n += z; } }
+        status = dsm__err(error, DSM__ERR_ISA, dsm__s(desc->isa), dsm__t(dsm__str_n(names, n)));
+        dsm__mem_free(&desc->allocator, m, sizeof *m); return status; }
+    status = dsm__file_open(&m->file, desc, &m->allocator, error);
+    if (status == DSM_OK) status = dsm__tok_open(&m->tok, &m->file, &m->allocator, &m->log, error);
+    if (status == DSM_OK) status = dsm__arch_open(&m->arch, &m->file, &m->allocator, &m->log, m->tok.n_tokens, error);
+    if (status == DSM_OK) status = dsm__pool_open(&m->pool, &desc->jobs, desc->threads, !desc->header_only, error);
+    if (status == DSM_OK && !desc->header_only && !m->arch.vocabulary_only) {
+        status = m->backend->load(m->backend->user, m, &m->weights, error);
+        m->loaded = status == DSM_OK; }
+    if (status != DSM_OK) { dsm__desk_free(m); return status; }
+    dsm__desk_printable(m->name, sizeof m->name, m->arch.name);
+    dsm__desk_printable(m->architecture, sizeof m->architecture, m->arch.architecture);
+    dsm__desk_formats(&m->file, m->formats, sizeof m->formats);
+    *model = m;
+    return DSM_OK;
+}
+DSMOE_API dsm_status dsm_model_close(dsm_model **model, dsm_error *error) {
+    int open;
+    if (!model || !*model) return DSM_OK;
+    open = __atomic_load_n(&(*model)->sessions, __ATOMIC_SEQ_CST);
+    if (open) return dsm__err(error, DSM__ERR_SESSIONS_OPEN, dsm__i(open));
+    dsm__desk_free(*model); *model = NULL;
+    return DSM_OK;
+}
+#define DSM__DESK_MODEL(model) if (!(model)) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("model"), dsm__s("is NULL"))
+DSMOE_API dsm_status dsm_model_warm(dsm_model *model, uint64_t budget_us, dsm_error *error) {
+    uint64_t begin = dsm__os_clock_us(), total = 0, at = 0;
+    DSM__DESK_MODEL(model);
+    for (int s = 0; s < model->file.n_shards; s++) total += model->file.shards[s].map.size;
+    for (int s = 0; s < model->file.n_shards; s++) {
+        const dsm__os_map *map = &model->file.shards[s].map;
+        for (size_t i = 0, step = 1u << 22; i < map->size; i += step, at += step) {
+            size_t n = map->size - i < step ? map->size - i : step; volatile uint8_t sink = 0;
+            if (n < step) { step = n; }
+            if (at < model->warmed) continue;
+            dsm__os_advise(map->at + i, n, DSM__OS_WILL_NEED);
+            for (size_t j = 0; j < n; j += 4096) sink = (uint8_t)(sink + map->at[i + j]);
+            (void)sink; model->warmed = at + n;
+            if (model->progress.progress && model->progress.progress(model->progress.user, model->warmed, total, "paging the weights in"))
+                return dsm__err(error, DSM__ERR_CANCELLED, dsm__s("paging in"));
+            if (budget_us && dsm__os_clock_us() - begin >= budget_us && model->warmed < total) return DSM_MORE;
+        }
+    }
+    model->warmed = 0; /* the next call starts again */
+    return DSM_DONE;
+}
+DSMOE_API dsm_status dsm_model_trim(dsm_model *model, dsm_error *error) {
+    DSM__DESK_MODEL(model);
+    for (int s = 0; s < model->file.n_shards; s++)
+        if (model->file.shards[s].map.size) dsm__os_advise(model->file.shards[s].map.base, model->file.shards[s].map.base_size, DSM__OS_DONT_NEED);
+    return DSM_OK;
+}
+DSMOE_API dsm_status dsm_model_describe(const dsm_model *model, dsm_model_info *info, dsm_error *error) {
+    const dsm__arch *a;
+    DSM__DESK_MODEL(model);
+    if (!info) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("info"), dsm__s("is NULL"));
+    memset(info, 0, sizeof *info); a = &model->arch;
+    info->name = model->name; info->architecture = model->architecture; info->formats = model->formats;
+    info->file_bytes = model->file.file_bytes; info->weight_bytes = model->file.weight_bytes;
+    info->parameters = a->parameters; info->active = a->active;
+    info->n_layers = a->n_layers; info->n_mtp_layers = a->n_mtp; info->width = a->width; info->n_heads = a->n_heads; info->n_kv_heads = a->n_kv_heads;
+    info->n_vocab = a->n_vocab ? a->n_vocab : model->tok.n_tokens; info->latent = a->latent; info->n_rot = a->n_rot;
+    info->n_experts = a->n_experts; info->n_experts_used = a->n_used; info->n_shared = a->n_shared;
+    info->trained_context = a->context; info->vocabulary_only = a->vocabulary_only; info->fingerprint = a->fingerprint;
+    info->chat = model->tok.family; info->has_think = model->tok.think >= 0 && model->tok.end_think >= 0;
+    return DSM_OK;
+}
+DSM__FN double dsm__desk_number(uint32_t type, const uint8_t *p) {
+    double d = 0; float f; int64_t i;
+    switch (type) {
+    case 0: case 7: return *p; case 1: return (int8_t)*p; case 2: return dsm__load16(p); case 3: return (int16_t)dsm__load16(p);
+    case 4: return dsm__load32(p); case 5: return (int32_t)dsm__load32(p); case 6: memcpy(&f, p, 4); return (double)f;
+    case 10: return (double)dsm__load64(p); case 11: i = (int64_t)dsm__load64(p); return (double)i; case 12: memcpy(&d, p, 8); return d; default: return 0; }
+}
+DSMOE_API dsm_status dsm_model_key(const dsm_model *model, size_t i, dsm_key *key) {
+    const dsm__key_ref *k;
+    if (!model || !key) return DSM_E_ARGUMENT;
+    memset(key, 0, sizeof *key);
+    if (i >= model->file.n_keys) return DSM_DONE;
+    k = &model->file.keys[i];
+    key->name = k->key.at; key->name_size = k->key.n; key->type = (int)k->type; key->element = (int)k->element; key->count = k->count;
+    if (k->type == 8) { key->text = (const char *)k->at; key->text_size = (size_t)k->size; }
+    else if (k->type != 9) key->number = dsm__desk_number(k->type, k->at);
+    return DSM_OK;
+}
+DSMOE_API dsm_status dsm_model_tensor(const dsm_model *model, size_t i, dsm_tensor *tensor) {
+    const dsm__tensor_ref *t;
+    if (!model || !tensor) return DSM_E_ARGUMENT;
+    memset(tensor, 0, sizeof *tensor);
+    if (i >= model->file.n_tensors) return DSM_DONE;
+    t = &model->file.tensors[i];
+    tensor->name = t->name.at; tensor->name_size = t->name.n; tensor->format = dsm__fmt_ggml_name(t->ggml); tensor->n_dims = t->n_dims;
+    for (int d = 0; d < 4; d++) tensor->shape[d] = t->ne[d];
+    tensor->bytes = t->bytes; tensor->data = t->data;
+    return DSM_OK;
+}
+DSMOE_API const char *dsm_model_isa(const dsm_model *model) { return model ? model->kernels->isa : ""; }
+DSMOE_API int dsm_model_threads(const dsm_model *model) { return model && !model->header_only ? dsm__pool_workers(&model->pool) : 0; }
+
+/* ---- sessions ---- */
+DSM__FN dsm_status dsm__desk_runs(const dsm_model *model, dsm_error *error) { /* is this a model that a session can be of? */
+    if (model->arch.vocabulary_only) return dsm__err(error, DSM__ERR_NO_WEIGHTS);
+    if (model->arch.refused.status) { if (error) *error = model->arch.refused; return model->arch.refused.status; }
+    return DSM_OK;
+}
+DSM__FN dsm_status dsm__desk_plan(const dsm_model *model, const dsm_session_desc *desc, dsm_session_desc *full, uint64_t *turn_bytes, uint64_t *work_bytes, dsm_memory *memory, dsm_error *error) {
+    dsm_status status = dsm__desk_runs(model, error);
+    if (status == DSM_OK) status = dsm__run_defaults(model, desc, full, error);
+    if (status != DSM_OK) return status;
+    dsm__turn_sizes(model, full->context, turn_bytes, work_bytes);
+    return dsm__run_plan(model, full, *turn_bytes, *work_bytes, memory, error);
+}
+DSMOE_API dsm_status dsm_plan(const dsm_model *model, const dsm_session_desc *desc, dsm_memory *memory, dsm_error *error) {
+    dsm_session_desc full; uint64_t turn_bytes, work_bytes; dsm_memory found; dsm_status status;
+    DSM__DESK_MODEL(model);
+    if (!memory) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("memory"), dsm__s("is NULL"));
+    status = dsm__desk_plan(model, desc, &full, &turn_bytes, &work_bytes, &found, error);
+    if (status != DSM_OK) return status;
+    found.model_bytes = sizeof *model + model->file.bytes + model->tok.bytes + model->arch.bytes;
+    *memory = found;
+    return DSM_OK;
+}
+DSMOE_API dsm_status dsm_plan_context(const dsm_model *model, const dsm_session_desc *desc, uint64_t bytes, int *context, dsm_error *error) {
+    dsm_session_desc d; dsm_memory memory; dsm_status status; int low = 0, high = DSM__RUN_CONTEXT; /* low fits (0: nothing does), high + 1 does not */
+    DSM__DESK_MODEL(model);
+    if (!context) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("context"), dsm__s("is NULL"));
+    *context = 0;
+    memset(&d, 0, sizeof d);
+    if (desc) d = *desc;
+    d.context = 1;
+    if ((status = dsm_plan(model, &d, &memory, error)) != DSM_OK) return status; /* errors that no context changes */
+    while (low < high) {
+        d.context = low + (high - low + 1) / 2;
+        if (dsm_plan(model, &d, &memory, NULL) == DSM_OK && memory.session_bytes <= bytes) low = d.context; else high = d.context - 1; }
+    *context = low;
+    return DSM_OK;
+}
+DSMOE_API dsm_status dsm_session_open(dsm_session **session, dsm_model *model, const dsm_session_desc *desc, dsm_error *error) {
+    dsm_session_desc full; uint64_t turn_bytes, work_bytes; dsm_memory memory; dsm_status status;
+    if (!session) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("session"), dsm__s("is NULL: where should the session go?"));
+    *session = NULL;
+    DSM__DESK_MODEL(model);
+    if (model->header_only && !model->arch.vocabulary_only) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("model"), dsm__s("was opened with header_only: it has no weights to run"));
+    status = dsm__desk_plan(model, desc, &full, &turn_bytes, &work_bytes, &memory, error);
+    if (status != DSM_OK) return status;
+    if (model->arch.context > 0 && full.context > model->arch.context)
+        dsm__err_log(&model->log, DSM_LOG_WARNING, "a context of % tokens exceeds the % that the model was trained for: answers may get worse beyond them", dsm__i(full.context), dsm__i(model->arch.context));
+    return dsm__run_open(session, model, &full, turn_bytes, work_bytes, error);
+}
+DSMOE_API dsm_status dsm_session_close(dsm_session **session, dsm_error *error) {
+    dsm_status status;
+    if (!session || !*session) return DSM_OK;
+    if ((status = dsm__run_enter(*session, error)) != DSM_OK) return status;
+    dsm__k_float_leave((*session)->mode);
+    dsm__run_close(*session);
+    *session = NULL;
+    return DSM_OK;
+}
+#define DSM__DESK_SESSION(session) do { dsm_status entered; \
+    if (!(session)) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("session"), dsm__s("is NULL")); \
+    if ((entered = dsm__run_enter(session, error)) != DSM_OK) return entered; } while (0)
+DSMOE_API dsm_status dsm_session_sync(dsm_session *session, const int32_t *tokens, size_t n, size_t *kept, dsm_error *error) {
+    dsm_status status;
+    if (n && !tokens) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("tokens"), dsm__s("is NULL, n is not 0"));
+    DSM__DESK_SESSION(session);
+    status = dsm__run_sync(session, tokens, n, kept, error);
+    dsm__run_leave(session);
+    return status;
+}
+DSMOE_API dsm_status dsm_session_step(dsm_session *session, uint64_t budget_us, dsm_error *error) {
+    dsm_status status;
+    DSM__DESK_SESSION(session);
+    status = dsm__run_step(session, budget_us, 0, error);
+    dsm__run_leave(session);
+    return status;
+}
+DSMOE_API void dsm_session_cancel(dsm_session *session) { if (session) __atomic_store_n(&session->cancelled, 1, __ATOMIC_RELAXED); }
+DSMOE_API dsm_status dsm_session_progress(const dsm_session *session, uint64_t *done, uint64_t *wanted) {
+    if (!session) return DSM_E_ARGUMENT;
+    if (done) *done = __atomic_load_n(&session->progress_done, __ATOMIC_RELAXED);
+    if (wanted) *wanted = __atomic_load_n(&session->progress_wanted, __ATOMIC_RELAXED);
+    return DSM_OK;
+}
+DSMOE_API float *dsm_session_logits(dsm_session *session, int64_t i) { return session ? dsm__run_logits(session, i) : NULL; }
+DSMOE_API dsm_status dsm_session_rewind(dsm_session *session, size_t n, dsm_error *error) {
+    dsm_status status;
+    DSM__DESK_SESSION(session);
+    status = dsm__run_rewind(session, n, error);
+    dsm__run_leave(session);
+    return status;
+}
+DSMOE_API size_t dsm_session_length(const dsm_session *session) { return session ? (size_t)session->n_tokens : 0; }
+DSMOE_API const int32_t *dsm_session_tokens(const dsm_session *session) { return session ? session->tokens : NULL; }
+DSMOE_API size_t dsm_session_context(const dsm_session *session) { return session ? (size_t)session->desc.context : 0; }
+DSMOE_API dsm_status dsm_session_fork(dsm_session *to, dsm_session *from, size_t n, dsm_error *error) {
+    dsm_status status;
+    if (!from || to == from) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("from"), dsm__s("must be another session"));
+    DSM__DESK_SESSION(to);
+    status = dsm__run_enter(from, error);
+    if (status == DSM_OK) { status = dsm__run_fork(to, from, n, error); dsm__run_leave(from); }
+    dsm__run_leave(to);
+    return status;
+}
+DSMOE_API dsm_status dsm_session_save(dsm_session *session, const dsm_writer *writer, dsm_error *error) {
+    dsm_status status;
+    if (!writer || !writer->write) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("writer"), dsm__s("has no write function"));
+    DSM__DESK_SESSION(session);
+    status = dsm__run_save(session, writer, error);
+    dsm__run_leave(session);
+    return status;
+}
+DSMOE_API dsm_status dsm_session_load(dsm_session *session, const dsm_reader *reader, dsm_error *error) {
+    dsm_status status;
+    if (!reader || !reader->read_at) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("reader"), dsm__s("has no read_at function"));
+    DSM__DESK_SESSION(session);
+    status = dsm__run_load(session, reader, error);
+    dsm__run_leave(session);
+    return status;
+}
+DSMOE_API dsm_status dsm_session_stats(const dsm_session *session, dsm_stats *stats) {
+    uint64_t weights, macs;
+    if (!session || !stats) return DSM_E_ARGUMENT;
+    *stats = session->stats;
+    dsm__nn_cost(&session->model->arch, &weights, &macs);
+    stats->bytes_per_token = weights + (uint64_t)session->n_done * session->memory.per_token; stats->macs_per_prompt_token = macs;
+    return DSM_OK;
+}
+DSMOE_API void dsm_session_stats_reset(dsm_session *session) { if (session) memset(&session->stats, 0, sizeof session->stats); }
+
+/* ---- formats ---- */
+DSMOE_API const char *dsm_format_name(int i) { return i >= 0 && i < DSM__FMT_COUNT ? dsm__fmts[i].name : NULL; }
+DSM__FN dsm_status dsm__desk_format(const char *name, size_t n, int *fmt, dsm_error *error) {
+    if (!name) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("format"), dsm__s("is NULL"));
+    for (*fmt = 0; *fmt < DSM__FMT_COUNT; ++*fmt)
+        if (dsm__str_is(dsm__str_of(name), dsm__fmts[*fmt].name)) {
+            if (n % (size_t)dsm__fmts[*fmt].unit) return dsm__err(error, DSM__ERR_ROW, dsm__u(n), dsm__s(name), dsm__i(dsm__fmts[*fmt].unit));
+            return DSM_OK; }
+    return dsm__err(error, DSM__ERR_FORMAT_NAME, dsm__s(name));
+}
+DSMOE_API dsm_status dsm_format_bytes(const char *format, size_t n, size_t *bytes, dsm_error *error) {
+    int fmt; dsm_status status = dsm__desk_format(format, n, &fmt, error);
+    if (status != DSM_OK) return status;
+    if (!bytes) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("bytes"), dsm__s("is NULL"));
+    *bytes = dsm__fmt_row_bytes(fmt, n);
+    return DSM_OK;
+}
+DSMOE_API dsm_status dsm_dequantize_row(const char *format, const void *from, float *to, size_t n, dsm_error *error) {
+    int fmt; dsm_status status = dsm__desk_format(format, n, &fmt, error);
+    if (status != DSM_OK) return status;
+    if (n && (!from || !to)) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("from, to"), dsm__s("must not be NULL"));
+    dsm__fmt_dequantize(fmt, (const uint8_t *)from, to, n);
+    return DSM_OK;
+}
+DSMOE_API dsm_status dsm_quantize_row(const char *format, const float *from, const float *importance, void *to, size_t n, dsm_error *error) {
+    int fmt; dsm_status status = dsm__desk_format(format, n, &fmt, error);
+    if (status != DSM_OK) return status;
+    if (n && (!from || !to)) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("from, to"), dsm__s("must not be NULL"));
+    if (!dsm__fmt_quantize(fmt, from, importance, (uint8_t *)to, n)) return dsm__err(error, DSM__ERR_NO_WRITER, dsm__s(format));
+    return DSM_OK;
+}
+
 /* -- tok -- */
 DSM__FN dsm_status dsm__desk_text(const dsm_model *model, const char *what, int bad, const void *ids, size_t cap, const size_t *count, dsm_error *error) {
     if (!model) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s(what), dsm__s("there is no model"));
@@ -5400,7 +7093,6 @@ DSMOE_API dsm_status dsm_fim_format(const dsm_model *model, const char *prefix, 
     return e ? e : dsm__tok_fim(&model->tok, prefix, n_prefix, suffix, n_suffix, ids, cap, count, NULL, 0, error);
 }
 /* -- end of tok -- */
-#endif
 
 /* -- talk: choosing -- */
 DSMOE_API dsm_status dsm_pick(float *logits, int n_vocab, const dsm_sampling *sampling, const int32_t *recent, size_t n_recent, uint64_t position,
@@ -5414,6 +7106,59 @@ DSMOE_API dsm_status dsm_pick(float *logits, int n_vocab, const dsm_sampling *sa
     if (status) return status;
     if (sampling->temperature == 0) return dsm__err(error, DSM__ERR_SAMPLING, dsm__s("temperature"), dsm__s("must be above 0, or DSM_GREEDY: there is no model here to ask for its own"));
     return dsm__pick_choose(logits, n_vocab, sampling, NULL, recent, n_recent, position, choice, top, n_top, error);
+}
+DSMOE_API dsm_status dsm_sampling_default(const dsm_model *model, dsm_sampling *sampling, dsm_error *error) {
+    if (!model || !sampling) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("dsm_sampling_default"), dsm__s("model and sampling must not be NULL"));
+    dsm__turn_defaults(model, sampling);
+    return DSM_OK;
+}
+DSMOE_API dsm_status dsm_session_next(dsm_session *session, const dsm_sampling *sampling, uint64_t budget_us, int32_t *token, dsm_error *error) {
+    dsm_session *s = session; dsm_status status; dsm_sampling full; dsm_choice choice; float *logits;
+    if (!s || !token) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("dsm_session_next"), dsm__s("session and token must not be NULL"));
+    *token = -1;
+    if ((status = dsm__run_enter(s, error)) != DSM_OK) return status;
+    if (!s->next_running) {
+        status = dsm__turn_sampling(s->model, sampling, &full, error);
+        logits = dsm__run_logits(s, DSM_OFF);
+        if (status == DSM_OK && !logits) status = dsm__err(error, DSM__ERR_NO_LOGITS);
+        if (status == DSM_OK && s->n_tokens >= s->desc.context) status = dsm__err(error, DSM__ERR_CONTEXT, dsm__i(s->n_tokens + 1), dsm__i(s->desc.context));
+        if (status == DSM_OK) status = dsm__pick_choose(logits, s->model->arch.n_vocab, &full, dsm__turn_of(s)->unused, s->tokens, (size_t)s->n_tokens, (uint64_t)s->n_tokens, &choice, NULL, DSM_OFF, error);
+        if (status == DSM_OK) status = dsm__run_append(s, choice.id, error);
+        if (status == DSM_OK) { s->next_running = 1; s->next_token = choice.id; }
+    }
+    if (status == DSM_OK) {
+        *token = s->next_token;
+        status = dsm__run_step(s, budget_us, 1, error);
+        if (status == DSM_DONE) s->next_running = 0;
+    }
+    dsm__run_leave(s);
+    return status;
+}
+
+/* ---- turns ---- */
+DSMOE_API dsm_status dsm_turn_begin(dsm_session *session, const dsm_turn_desc *desc, dsm_error *error) {
+    dsm_status status;
+    if (!session || !desc) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("dsm_turn_begin"), dsm__s("session and desc must not be NULL"));
+    if ((status = dsm__run_enter(session, error)) != DSM_OK) return status;
+    status = dsm__turn_begin(session, desc, error);
+    dsm__run_leave(session);
+    return status;
+}
+DSMOE_API dsm_status dsm_turn_next(dsm_session *session, uint64_t budget_us, dsm_piece *piece, dsm_error *error) {
+    dsm_status status;
+    if (!session || !piece) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("dsm_turn_next"), dsm__s("session and piece must not be NULL"));
+    if ((status = dsm__run_enter(session, error)) != DSM_OK) return status;
+    status = dsm__turn_next(session, budget_us, piece, error);
+    dsm__run_leave(session);
+    return status;
+}
+DSMOE_API dsm_status dsm_turn_end(dsm_session *session, dsm_error *error) {
+    dsm_status status;
+    if (!session) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("dsm_turn_end"), dsm__s("session must not be NULL"));
+    if ((status = dsm__run_enter(session, error)) != DSM_OK) return status;
+    dsm__turn_end(session);
+    dsm__run_leave(session);
+    return DSM_OK;
 }
 /* -- end of talk -- */
 
