@@ -3046,16 +3046,25 @@ DSM__FN void dsm__pool_close(dsm__pool *pool) {
     (void)pool;
 #endif
 }
-DSM__FN dsm_status dsm__pool_open(dsm__pool *pool, const dsm_jobs *jobs, int threads, dsm_error *error) { /* threads 0: one for each fast core */
+DSM__FN dsm_status dsm__pool_plan(dsm__pool *pool, const dsm_jobs *jobs, int threads, dsm_error *error) { /* how many workers, and their stacks; starts nothing */
     memset(pool, 0, sizeof *pool);
     pool->jobs = *jobs;
     if (jobs->parallel_for) {
         if (jobs->workers < 1) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("jobs.workers"), dsm__s("must be 1 or more"));
         pool->workers = jobs->workers < DSM__POOL_MOST ? jobs->workers : DSM__POOL_MOST; return DSM_OK; }
-    pool->workers = 1;
     if (threads < 0 || threads > DSM__POOL_MOST) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("threads"), dsm__s("must be 0 (one for each fast core) to 256"));
+    pool->workers = 1;
 #if !DSMOE_NO_THREADS
-    if (!threads) threads = dsm__os_fast_cores();
+    pool->workers = threads ? threads : dsm__os_fast_cores();
+    pool->stack_bytes = (uint64_t)(pool->workers - 1) * DSM__OS_STACK;
+#endif
+    return DSM_OK;
+}
+DSM__FN dsm_status dsm__pool_open(dsm__pool *pool, const dsm_jobs *jobs, int threads, dsm_error *error) { /* threads 0: one for each fast core */
+    dsm_status status = dsm__pool_plan(pool, jobs, threads, error);
+    if (status != DSM_OK || jobs->parallel_for) return status;
+    threads = pool->workers; pool->workers = 1; pool->stack_bytes = 0;
+#if !DSMOE_NO_THREADS
     if (threads == 1) return DSM_OK;
     if (pthread_mutex_init(&pool->turn, NULL)) return dsm__err(error, DSM__ERR_THREAD, dsm__i(0), dsm__s(dsm__os_why(ENOMEM)));
     if (pthread_mutex_init(&pool->lock, NULL)) { pthread_mutex_destroy(&pool->turn); return dsm__err(error, DSM__ERR_THREAD, dsm__i(0), dsm__s(dsm__os_why(ENOMEM))); }
@@ -6782,6 +6791,7 @@ DSMOE_API dsm_status dsm_model_open(dsm_model **model, const dsm_model_desc *des
     status = dsm__file_open(&m->file, desc, &m->allocator, error);
     if (status == DSM_OK) status = dsm__tok_open(&m->tok, &m->file, &m->allocator, &m->log, error);
     if (status == DSM_OK) status = dsm__arch_open(&m->arch, &m->file, &m->allocator, &m->log, m->tok.n_tokens, error);
+    if (status == DSM_OK && desc->header_only) status = dsm__pool_plan(&m->pool, &desc->jobs, desc->threads, error);
     if (status == DSM_OK && !desc->header_only) status = dsm__pool_open(&m->pool, &desc->jobs, desc->threads, error);
     m->backend = desc->backend ? desc->backend : &dsm__be_cpu;
     if (status == DSM_OK && !desc->header_only && !m->arch.vocabulary_only) status = m->backend->load(m->backend->user, m, &m->weights, error);
@@ -6968,7 +6978,9 @@ DSMOE_API dsm_status dsm_plan(const dsm_model *model, const dsm_session_desc *de
     dsm_session_desc full; uint64_t turn_bytes, work_bytes; dsm_status status = dsm__desk_sizes(model, desc, &full, &turn_bytes, &work_bytes, error);
     if (status != DSM_OK) return status;
     if (!memory) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("memory"), dsm__s("is NULL"));
-    return dsm__run_plan(model, &full, turn_bytes, work_bytes, memory, error);
+    status = dsm__run_plan(model, &full, turn_bytes, work_bytes, memory, error);
+    memory->model_bytes = sizeof *model + model->file.bytes + model->tok.bytes + model->arch.bytes;
+    return status;
 }
 DSMOE_API dsm_status dsm_plan_context(const dsm_model *model, const dsm_session_desc *desc, uint64_t bytes, int *context, dsm_error *error) {
     dsm_session_desc d; dsm_memory memory; int low = 0, high = DSM__RUN_CONTEXT; dsm_status status;
