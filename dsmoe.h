@@ -5881,7 +5881,7 @@ DSM__FN dsm_status dsm__be_cpu_plan(void *user, const dsm_model *model, const ds
     dsm__arena count; dsm__nn n;
     (void)user;
     memset(&count, 0, sizeof count); memset(&n, 0, sizeof n);
-    dsm__mem_take(&count, 1, sizeof n);
+    dsm__mem_take(&count, 1, sizeof n); memory->tables += count.used;
     dsm__nn_layout(&n, &count, &model->arch, model->pool.workers, desc, memory);
     if (count.wrapped) return dsm__err(error, DSM__ERR_TOO_LARGE, dsm__s("a session with this context"));
     return DSM_OK;
