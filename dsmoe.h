@@ -3068,6 +3068,7 @@ DSM__FN dsm_status dsm__pool_open(dsm__pool *pool, const dsm_jobs *jobs, int thr
     if (jobs->parallel_for) {
         if (jobs->workers < 1) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("jobs.workers"), dsm__s("must be 1 or more"));
         pool->workers = jobs->workers < DSM__POOL_MOST ? jobs->workers : DSM__POOL_MOST; return DSM_OK; }
+    pool->workers = 1;
     if (threads < 0 || threads > DSM__POOL_MOST) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("threads"), dsm__s("must be 0 (one for each fast core) to 256"));
 #if DSMOE_NO_THREADS
     (void)start;
