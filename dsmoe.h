@@ -842,7 +842,8 @@ DSM__FN uint64_t dsm__num_random(uint64_t seed, uint64_t at) { /* splitmix64 of 
 /* plain(name, ggml id, bytes): one number per weight.
    own, shared(name, ggml id, weights and bytes of a block; then for kern: weights per scale; has minima; largest |w| as the unpacker makes it, and what is
    then still to be subtracted from it (-1: nothing, the bytes are signed); the tile that multiplies it when unpacked).
-   own: has a mat-vec of its own; shared: carries few models' bytes, so it is always unpacked and shares a tile, which saves code and compile time. */
+   own: has mat-vecs for 1, 2 and, where it pays, 4 tokens; shared: carries few models' bytes, so only one token is a mat-vec and two are unpacked and share a tile already,
+   which saves code and compile time. */
 #define DSM__FMT_LIST(plain, own, shared) \
     plain(F32, 0, 4) plain(F16, 1, 2) plain(BF16, 30, 2) \
     own(Q4_0,     2,  32,  18, 32, 0,  15,  8, u4) \
@@ -1294,7 +1295,7 @@ DSM__FN uint32_t dsm__cpu_features(void) {
 
      a FORMAT is one line of the list in fmt and one unpacker of 1 to 12 lines, written in words;
      an ISA   is one set of words, and one pass at the end of this room, which is this file included by itself;
-     a SHAPE  is one driver: mat-vec of 1, 2 or 4 tokens straight from the file, or unpack + tile for prompts and for the formats that share one.
+     a SHAPE  is one driver: mat-vec of 1, 2 or 4 tokens straight from the file, or unpack + tile for more.
 
    The words are about CHUNKS: 16 bytes of each of ROWS rows of the matrix, in whatever order of lanes the ISA likes. Taking formats apart
    is byte-wise work, so an unpacker cannot see that order:
@@ -1409,9 +1410,9 @@ DSM__FN dsm__k_turned dsm__k_turned_at(void *memory, int latent, int lanes) {
     DSM__K_FLOATS(X)
 typedef struct dsm__kernels {
     const char *isa;
-    int rows, tokens, tile_rows, tile_tokens;           /* of a mat-vec panel; of a tile */
+    int rows, tile_rows, tile_tokens;                   /* of a mat-vec panel; of a tile */
     const struct dsm__kernels *narrower;                /* does what is too few rows for this one */
-    struct { dsm__k_matvec *matvec; dsm__k_unpack *unpack; dsm__k_tile *tile; int from; } f[DSM__FMT_COUNT]; /* matvec may be NULL; from: where start values are */
+    struct { dsm__k_matvec *matvec; dsm__k_unpack *unpack; dsm__k_tile *tile; int from, tokens; } f[DSM__FMT_COUNT]; /* from: where start values are; tokens: most of a mat-vec */
 #define DSM__X(result, name, arguments) result (*name) arguments;
     DSM__K_FUNCTIONS(DSM__X)
     DSM__K_INT_SCORES(DSM__X)
@@ -1855,8 +1856,8 @@ FN Sums K(sums)(Sink *k, const int n, const int f, const int e, const Chunk *c, 
         const dsm__x64 *x = k->x + t * k->ldx + e / 64;
         s.v[t] = K(sum)(k->chain + t, FORMAT.bias <= 0 && e % 64, c, chunks, x->q + e % 64, K(from)(x, DSM__FROM(FORMAT.width, FORMAT.bias), e, f), f); }
     return s; }
-FN Sums K(sum1)(Sink *k, const int n, const int f, const int e, Chunk a) { /* lines in the order of the calls: e = 0, 32, 64, 96, 16, 48, .. */
-    if (n) K(ahead)(k, f, e / 32 % 4 * 16 + e / 16 % 2 * 64);
+FN Sums K(sum1)(Sink *k, const int n, const int f, const int e, const int turn, Chunk a) { /* turn: which call of its step this is; lines come in their order */
+    if (n) K(ahead)(k, f, 16 * turn);
     return K(sums)(k, n, f, e, &a, 1); }
 FN Sums K(sum2)(Sink *k, const int n, const int f, const int e, Chunk a, Chunk b) {
     Chunk c[2]; Sums s; c[0] = a; c[1] = b;
@@ -1895,7 +1896,7 @@ FN void K(step)(Sink *k, const int n, const int f) {
 #define look(c, t) K(look)(c, t)                        /* bytes 0 .. 15 through a table of int8 */
 #define sgn(c) K(sgn)(c)                                /* signed bytes, as the pass likes them */
 #define plus(c, a) K(plus)(c, a)                        /* a more in every byte */
-#define sum1(e, a) K(sum1)(k, n, f, e, a)               /* exact sums over the 16 weights from e on */
+#define sum1(e, turn, a) K(sum1)(k, n, f, e, turn, a)   /* exact sums over the 16 weights from e on */
 #define sum2(e, a, b) K(sum2)(k, n, f, e, a, b)         /* over 32 */
 #define scale(e, s, d) K(scale)(k, n, f, e, s, d)       /* p = fma(S, d, p) */
 #define least(e, m) K(least)(k, n, f, e, m)             /* p = fma(X, m, p) */
@@ -1966,7 +1967,7 @@ DSM__UNPACK(Q6_K) { /* 128 bytes of low nibbles, 64 of high bit pairs, 16 int8 s
         Sums s[8];
         UNROLL for (int l = 0; l < 2; l++) {
             Chunk a = take(64 * u + 16 * l), c = take(128 + 32 * u + 16 * l), b = take(64 * u + 32 + 16 * l);
-            UNROLL for (int g = 0; g < 4; g++) s[2 * g + l] = sum1(32 * g + 16 * l, join(g % 2 ? b : a, g / 2 * 4, 4, c, 2 * g, 2)); }
+            UNROLL for (int g = 0; g < 4; g++) s[2 * g + l] = sum1(32 * g + 16 * l, 4 * l + g, join(g % 2 ? b : a, g / 2 * 4, 4, c, 2 * g, 2)); }
         UNROLL for (int z = 0; z < 8; z++) scale(16 * z, s[z], K(fmul)(d, K(sbyte)(h[z / 4], z % 4)));
         h[0] = h[2]; h[1] = h[3]; step(); } }
 
@@ -1975,7 +1976,7 @@ DSM__UNPACK(Q2_K) { /* 16 bytes: a scale and a minimum of 4 bits for 16 weights;
     DSM__HALVES {
         Chunk c[2]; c[0] = take(16 + 32 * u); c[1] = take(32 + 32 * u);
         UNROLL for (int z = 0; z < 8; z++) {
-            scale(16 * z, sum1(16 * z, bits(c[z % 2], z / 2 * 2, 2)), K(fmul)(d, K(ubyte)(K(field)(h[z / 4], 0, 4, 0), z % 4)));
+            scale(16 * z, sum1(16 * z, z, bits(c[z % 2], z / 2 * 2, 2)), K(fmul)(d, K(ubyte)(K(field)(h[z / 4], 0, 4, 0), z % 4)));
             least(16 * z, K(fmul)(dmin, K(ubyte)(K(field)(h[z / 4], 4, 4, 0), z % 4))); }
         h[0] = h[2]; h[1] = h[3]; step(); } }
 
@@ -1989,7 +1990,7 @@ DSM__UNPACK(Q3_K) { /* 32 bytes of third bits, bit g for group g of 32; 64 of bi
     DSM__HALVES {
         Chunk c[2]; c[0] = take(32 + 32 * u); c[1] = take(48 + 32 * u);
         UNROLL for (int z = 0; z < 8; z++)
-            scale(16 * z, sum1(16 * z, plus(join(c[z % 2], z / 2 * 2, 2, z % 2 ? q : p, z / 2, 1), 28)),
+            scale(16 * z, sum1(16 * z, z, plus(join(c[z % 2], z / 2 * 2, 2, z % 2 ? q : p, z / 2, 1), 28)),
                   K(fmul)(d, K(fsub)(K(ubyte)(s[z / 4], z % 4), K(fset)(32.f))));
         s[0] = s[2]; s[1] = s[3]; p = bits(p, 4, 4); q = bits(q, 4, 4); step(); } }
 
@@ -2633,17 +2634,24 @@ OUT void K(mla_scores8)(const uint8_t *rows, int latent, int rope, int t0, int t
 #else
 #define DSM__STAMP(M, f) M(f, 1)
 #endif
-#if DSM__TOKENS >= 4
-#define DSM__STAMP4(M, f) M(f, 1) M(f, 2) M(f, 4)
-#else
+#define DSM__STAMP1(M, f) M(f, 1)
+#if DSM__BITS == 0
+#define DSM__MOST_OWN 1
 #define DSM__STAMP4(M, f) M(f, 1)
+#elif DSM__BITS == 256 || !DSM__DOT /* four tokens are nearly as fast in a tile */
+#define DSM__MOST_OWN 2
+#define DSM__STAMP4(M, f) M(f, 1) M(f, 2)
+#else
+#define DSM__MOST_OWN 4
+#define DSM__STAMP4(M, f) M(f, 1) M(f, 2) M(f, 4)
 #endif
-#define DSM__X2(name, ggml, unit, bytes, width, mins, wmax, bias, tile) DSM__UNPACKED(name)
-#define DSM__X1(name, ggml, unit, bytes, width, mins, wmax, bias, tile) \
+#define DSM__FORMAT(name, STAMP) \
     DSM__UNPACKED(name) \
     OUT void K(matvec_##name)(const uint8_t *from, size_t stride, int len, const dsm__x64 *x, long ldx, int tokens, float *y, long ldy, \
                               int rows, const uint8_t *next) { \
-        const int f = DSM__FMT_##name; DSM__PAD; switch (tokens) { DSM__STAMP4(DSM__MATVEC, name) default: break; } }
+        const int f = DSM__FMT_##name; DSM__PAD; switch (tokens) { STAMP(DSM__MATVEC, name) default: break; } }
+#define DSM__X1(name, ggml, unit, bytes, width, mins, wmax, bias, tile) DSM__FORMAT(name, DSM__STAMP4)
+#define DSM__X2(name, ggml, unit, bytes, width, mins, wmax, bias, tile) DSM__FORMAT(name, DSM__STAMP1)
 DSM__FMT_LIST(DSM__FMT_NONE, DSM__X1, DSM__X2)
 #undef DSM__X1
 #undef DSM__X2
@@ -2663,10 +2671,10 @@ DSM__X(u4, Q4_0)
 #define DSM__TILE_u6 K(tile_u6)
 #define DSM__TILE_u2m K(tile_u2m)
 #undef DSM__X
-static const dsm__kernels K(kernels) = { DSM__STR(DSM__PASS), ROWS, DSM__TOKENS < 4 ? DSM__TOKENS : 4, DSM__PANEL * ROWS, DSM__TOKENS, DSM__NARROWER, {
-#define DSM__X(name, ggml, bytes) { NULL, NULL, NULL, 0 },
-#define DSM__X1(name, ggml, unit, bytes, width, mins, wmax, bias, tile) { K(matvec_##name), DSM__CAT(dsm__k_unpack_##name, DSM__UNPACKS), DSM__TILE_##tile, DSM__FROM(width, bias) },
-#define DSM__X2(name, ggml, unit, bytes, width, mins, wmax, bias, tile) { NULL, DSM__CAT(dsm__k_unpack_##name, DSM__UNPACKS), DSM__TILE_##tile, DSM__FROM(width, bias) },
+static const dsm__kernels K(kernels) = { DSM__STR(DSM__PASS), ROWS, DSM__PANEL * ROWS, DSM__TOKENS, DSM__NARROWER, {
+#define DSM__X(name, ggml, bytes) { NULL, NULL, NULL, 0, 0 },
+#define DSM__X1(name, ggml, unit, bytes, width, mins, wmax, bias, tile) { K(matvec_##name), DSM__CAT(dsm__k_unpack_##name, DSM__UNPACKS), DSM__TILE_##tile, DSM__FROM(width, bias), DSM__MOST_OWN },
+#define DSM__X2(name, ggml, unit, bytes, width, mins, wmax, bias, tile) { K(matvec_##name), DSM__CAT(dsm__k_unpack_##name, DSM__UNPACKS), DSM__TILE_##tile, DSM__FROM(width, bias), 1 },
     DSM__FMT_LIST(DSM__X, DSM__X1, DSM__X2) },
 #undef DSM__X
 #undef DSM__X1
@@ -2713,6 +2721,9 @@ static const dsm__kernels K(kernels) = { DSM__STR(DSM__PASS), ROWS, DSM__TOKENS 
 #undef DSM__UNPACKED
 #undef DSM__STAMP
 #undef DSM__STAMP4
+#undef DSM__STAMP1
+#undef DSM__MOST_OWN
+#undef DSM__FORMAT
 #undef DSM__TILE
 #undef DSM__TILE_u4
 #undef DSM__TILE_s8
@@ -2847,9 +2858,9 @@ DSM__FN const char *dsm__k_isa_name(int n) { /* of the n-th usable level, worst 
     return NULL;
 }
 
-/* ---- the room's door to products: y[token][row] = w[row] . x[token] for rows r0 .. r1-1 and n_tokens. Up to 4 tokens of formats that have one are a
-        mat-vec, everything else is unpacked and multiplied in tiles; too few rows for one level are done by the next narrower one. next: what this thread
-        reads after r1 (any mapped address; it is only prefetched). ---- */
+/* ---- the room's door to products: y[token][row] = w[row] . x[token] for rows r0 .. r1-1 and n_tokens. A few tokens are a mat-vec, more are unpacked
+        and multiplied in tiles; too few rows for a tile are mat-vecs, for a mat-vec the next narrower level does them. next: what this thread reads
+        after r1 (any address; it is only prefetched). ---- */
 DSM__FN int dsm__k_tokens(int left, int most) { return left >= most && left != 8 ? most : left >= 4 && most >= 4 ? 4 : left >= 2 && most >= 2 ? 2 : 1; } /* 8: 4 and 4, not 6 and 2 */
 /* K is cut so that the activations of a cut stay in L2 and the unpacked rows in 64 KB; the sums wait in y meanwhile, so the order of additions stays the
    contract's. The tile prefetches the next panel while it multiplies. */
@@ -2875,10 +2886,10 @@ DSM__FN void dsm__k_mul(const dsm__kernels *k, int fmt, const uint8_t *w, size_t
                         int r0, int r1, const dsm__k_scratch *scratch, const uint8_t *next) {
     const int rows = r1 - r0;
     if (rows <= 0 || n_tokens <= 0) return;
-    while (k->narrower && rows < (k->f[fmt].matvec && (n_tokens <= 4 || rows < k->tile_rows) ? k->rows : k->tile_rows)) k = k->narrower;
-    if (k->f[fmt].matvec && (n_tokens <= 4 || rows < k->tile_rows))
+    while (k->narrower && rows < k->rows) k = k->narrower;
+    if (n_tokens <= k->f[fmt].tokens || rows < k->tile_rows)
         for (int t = 0, m; t < n_tokens; t += m) {
-            m = dsm__k_tokens(n_tokens - t, k->tokens);
+            m = dsm__k_tokens(n_tokens - t, k->f[fmt].tokens);
             k->f[fmt].matvec(w + (size_t)r0 * stride, stride, len, x + t * ldx, ldx, m, y + t * ldy + r0, ldy, rows, t + m < n_tokens ? w + (size_t)r0 * stride : next); }
     else if (n_tokens <= 4) /* panel by panel, so that the rows are read in their order */
         for (int r = r0, z; r < r1; r = z) {
