@@ -1,6 +1,110 @@
 /* dsmoe.h - v0.1.0 - DeepSeek-family language models on small machines, from one C header - MIT or public domain
 
-   TODO Part I
+   WHAT IT IS
+   One file that opens a GGUF model, tokenises, runs the exact forward pass and holds a conversation: DeepSeek LLM, Coder, Math, MoE-16B, V2, V2-Lite, V3,
+   R1 and R1's distillations, on laptops, Raspberry Pis and embedded Linux. No packages, no second copy of the weights, no surprise: the same file, tokens
+   and options give the same bits on every processor and with any number of threads; memory is known to the byte before anything is allocated; every call
+   can be cut into slices of time and cancelled.
+
+   HOW TO USE IT
+   In exactly one C or C++ file:           #define DSMOE_IMPLEMENTATION
+                                           #include "dsmoe.h"              (before system headers, if you compile with -std=c99 or -std=c11)
+   In all others:                          #include "dsmoe.h"
+   Compile with:                           cc -O3 program.c -lm -lpthread  (instruction sets are chosen at run time: no -march is needed)
+   To make it private to that file, also:  #define DSMOE_API static
+
+   A COMPLETE PROGRAM
+   --- minimal program ---
+   #define DSMOE_IMPLEMENTATION
+   #include "dsmoe.h"
+   #include <stdio.h>
+
+   int main(int argc, char **argv) {
+       dsm_model_desc file = {0};
+       dsm_session_desc room = {0};
+       dsm_message message = {DSM_USER, argc > 2 ? argv[2] : "Hello", 0};
+       dsm_turn_desc turn = {0};
+       dsm_model *model = NULL;
+       dsm_session *session = NULL;
+       dsm_piece piece;
+       dsm_error error;
+       file.path = argc > 1 ? argv[1] : "examples/pocket.gguf";
+       turn.messages = &message;
+       turn.n_messages = 1;
+       dsm_status status = dsm_model_open(&model, &file, &error);
+       if (status >= 0) status = dsm_session_open(&session, model, &room, &error);
+       if (status >= 0) status = dsm_turn_begin(session, &turn, &error);
+       while (status >= 0 && (status = dsm_turn_next(session, 0, &piece, &error)) == DSM_MORE)
+           if (piece.kind == DSM_PIECE_TEXT) fwrite(piece.text, 1, piece.size, stdout);
+       if (status < 0) fprintf(stderr, "%s\n", error.text);
+       else printf("\n");
+       dsm_session_close(&session, NULL);
+       dsm_model_close(&model, NULL);
+       return status < 0;
+   }
+   --- end ---
+
+   WHAT IT DOES NOT DO
+   - It does not train, convert or download models, and does not read Jinja: it knows the chat templates of these families by sight.
+   - It runs no other families (Mistral, Gemma, ...), no images, no embeddings, no several sequences in one batch; DeepSeek V3.2 and V4 are refused by name.
+   - It does not print, exit, abort, read the environment, or start threads that you did not ask for.
+   - MTP layers are checked and kept, but not used for drafting yet. GPU backends plug in (Part IIb); none is part of this file.
+   - A mapped file that another program shortens raises SIGBUS: where that can happen, set `copy` in the model's descriptor.
+   - POSIX only so far (Linux, macOS, the BSDs), little-endian, gcc or clang.
+
+   MODELS                  architecture in the file     what is special
+   LLM, Math               llama                        plain
+   Coder                   llama                        linear RoPE scaling, fill in the middle
+   R1-Distill-Llama        llama                        rope_freqs
+   R1-Distill-Qwen         qwen2                        biases
+   R1-0528-Qwen3           qwen3                        norms of queries and keys, YaRN
+   MoE-16B                 deepseek                     64 experts, softmax routing
+   V2, V2-Lite, Coder-V2   deepseek2                    MLA (latent cache, absorbed), groups by their best expert
+   V3, R1, V3.1            deepseek2                    MLA, sigmoid routing with bias, groups by their two best, MTP layer kept
+   Any mix of these tensor types: F32 F16 BF16 Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 Q2_K Q3_K Q4_K Q5_K Q6_K IQ4_NL IQ4_XS MXFP4; one file or shards.
+   Tokenisers: byte-level BPE (deepseek-llm, deepseek-coder, deepseek-v3, qwen2, llama-bpe, gpt-2) and SentencePiece.
+
+   BUILD SWITCHES (define to 1 before the include)                              saves
+   DSMOE_SCALAR_ONLY   no SIMD                                                  time and size: see README
+   DSMOE_NO_AVX2       x86: nothing between plain C and AVX-512
+   DSMOE_NO_AVX512     x86: no VNNI and no 512-bit passes
+   DSMOE_NO_NEON       aarch64: plain C
+   DSMOE_NO_DOTPROD    aarch64: plain NEON only
+   DSMOE_NO_THREADS    no pool, no pthread; the host's jobs still work          libpthread
+   DSM_HEADER_NAME     the name of this file, if you renamed it ("dsmoe.h" by default: the kernels include it again, once per instruction set)
+   Processors without a fused multiply-add (x86 before 2013) run the plain C pass through libm's fmaf: the same bits, very slowly.
+
+   THE CONTRACT
+    1. Every failure is a dsm_status and a sentence that names the thing. Nothing is printed, nothing exits.
+    2. Descriptors start as zero; zero is the default; where zero would be a choice of its own the choice has a name (DSM_OFF, DSM_GREEDY).
+    3. dsm_plan gives the exact bytes of a session from the file's header and the descriptor; the caller may hand in the memory; after dsm_session_open
+       nothing is allocated.
+    4. Files, descriptors, memory and readers are untrusted: checked before use, with overflow-safe arithmetic.
+    5. Several sessions on one model may run on several threads. A session belongs to one thread at a time; cancelling it may come from any.
+    6. The caller states the whole token prefix (dsm_session_sync); the session keeps what it can. A full context is a status, never a crash.
+    7. Bit-identical logits on every instruction set, with any number of threads and any time budget; with `exact` also for a prompt in pieces of any size.
+    8. No mutable globals but the cached word of processor features. Compiles as C99 to C23 and C++11 to C++20 without a warning.
+
+   THE MAP: search for the anchor. A room calls only rooms above it; there are no forward declarations, so the compiler keeps it so.
+   >>base      compiler macros, build switches, checked arithmetic
+   >>os        files, mappings, threads, clock: the only room with system headers
+   >>mem       the only room that calls the allocator; the arena
+   >>err       every message; the log
+   >>num       f16 and the like; exp, log, sin of our own; the random hash
+   >>fmt       THE list of tensor formats; dequantise, quantise
+   >>cpu       processor features
+   >>kern      the kernels, once per instruction set: the only room with intrinsics
+   >>pool      workers, parallel-for, the host's jobs
+   >>file      GGUF, shards (untrusted bytes)
+   >>tok       BPE, SPM, special tokens, chat templates
+   >>arch      hyper-parameters, tensor binding, shape checks: the only room with model names
+   >>kv        the cache: layouts, rows, snapshots' rows
+   >>nn        norm, RoPE, attention, MLA, router, experts, in stages
+   >>backend   the seam, the CPU backend, the tracing backend
+   >>run       a session's engine: prefill and decode, rewind, fork, snapshots
+   >>pick      sampling
+   >>turn      a turn: which bytes may be said, and as what
+   >>desk      every public function
 */
 #if defined(DSMOE_IMPLEMENTATION) && !defined(DSMOE_FEATURES_)
 #define DSMOE_FEATURES_ 1 /* before any system header: files beyond 2 GB, mmap and clocks also under -std=c99 */
@@ -382,7 +486,7 @@ extern "C" {
 
 // >>base
 /* Compiler macros, build switches, hooks, checked arithmetic, unaligned loads. What every room may use. Knows no model, no file, no system.
-   Test: tests/base.c */
+   Test: tests/num.c */
 #include <limits.h>
 #include <math.h>
 #include <stdarg.h>
@@ -575,7 +679,7 @@ DSM__FN int dsm__os_thread_start(dsm__os_thread *t, void *(*fn)(void *), void *a
 
 // >>mem
 /* The only room that calls the allocator, and the arena: one block that is laid out twice by the same code, first without memory (to count) and then
-   with it, so that a plan cannot differ from the use. Test: tests/plan.c, tests/oom.c */
+   with it, so that a plan cannot differ from the use. Test: tests/turns.c, tests/oom.c */
 enum { DSM__ALIGN = 64 }; /* of everything */
 DSM__FN void *dsm__mem_alloc(const dsm_allocator *a, size_t n) { /* zeroed; NULL: no memory */
     void *p = a->alloc ? a->alloc(a->user, n ? n : 1, DSM__ALIGN) : dsm__os_alloc(n ? n : 1, DSM__ALIGN);
@@ -713,10 +817,15 @@ DSM__FN dsm__arg dsm__u(uint64_t v) { dsm__arg a = dsm__i((int64_t)v); a.kind = 
 #define DSM__X(name, status, text) DSM__ERR_##name,
 typedef enum dsm__err_id { DSM__ERR_LIST(DSM__X) DSM__ERR_COUNT } dsm__err_id;
 #undef DSM__X
-DSM__FN size_t dsm__err_text(char *to, size_t cap, const char *format, va_list args) { /* always zero-terminated; cut at a whole character */
+DSM__FN size_t dsm__err_whole(const char *text, size_t n) { /* without the half character at the end of n bytes, where more follow */
+    size_t z = n;
+    while (z && ((unsigned char)text[z] & 0xC0) == 0x80 && n - z < 4) z--;
+    return z;
+}
+DSM__FN void dsm__err_text(char *to, size_t cap, const char *format, va_list args) { /* always zero-terminated */
     size_t n = 0;
-    for (; *format && n + 1 < cap; format++) {
-        char digits[24]; const char *p = format; size_t z = 1;
+    for (; *format; format++) {
+        char digits[24]; const char *p = format; size_t z = 1, most = cap - 1 - n;
         if (*format == '%') {
             dsm__arg a = va_arg(args, dsm__arg);
             if (a.kind) {
@@ -725,16 +834,15 @@ DSM__FN size_t dsm__err_text(char *to, size_t cap, const char *format, va_list a
                 do *--d = (char)('0' + v % 10); while (v /= 10);
                 if (minus) *--d = '-';
                 p = d; z = (size_t)(digits + sizeof digits - d);
-            } else { p = a.at; z = a.n > 120 ? 120 : a.n; }
+            } else { p = a.at; z = a.n > 120 ? dsm__err_whole(a.at, 120) : a.n; }
         }
-        for (size_t i = 0; i < z && n + 1 < cap; i++) to[n++] = (unsigned char)p[i] < 32 || p[i] == 127 ? '?' : p[i];
+        if (z > most) z = dsm__err_whole(p, most);
+        for (size_t i = 0; i < z; i++) to[n++] = (unsigned char)p[i] < 32 || p[i] == 127 ? '?' : p[i]; /* nobody's file name drives a terminal */
     }
-    if (*format) while (n && (to[n - 1] & 0xC0) == 0x80) n--; /* no half character at the cut */
-    if (*format && n && (to[n - 1] & 0x80)) n--;
-    to[n] = 0; return n;
+    to[n] = 0;
 }
 /* Fills the error and returns its status. Every further argument is a dsm__arg. */
-DSM__FN dsm_status dsm__err(dsm_error *error, dsm__err_id id, ...) {
+DSM__FN dsm_status dsm__err(dsm_error *error, int id /* dsm__err_id; an int, because C++ promotes it */, ...) {
     static const struct { dsm_status status; const char *text; } list[] = {
 #define DSM__X(name, status, text) { status, text },
         DSM__ERR_LIST(DSM__X)
@@ -821,7 +929,7 @@ DSM__FN double dsm__num_pow64(double base, double power) { return dsm__num_exp64
 DSM__FN void dsm__num_sincos64(double x, double *sine, double *cosine) { /* |x| < 2^30: three pieces of pi/2 keep 1e-14 */
     double k = x * 0.63661977236758134308 + 6755399441055744.0, r, z, s = 0, c = 0; int64_t q;
     memcpy(&q, &k, 8); k -= 6755399441055744.0;
-    r = ((x - k * 1.57079632673412561417e+00) - k * 6.07710050630396597660e-11) - k * 2.02226624879595063154e-21;
+    r = fma(-k, 3.5215598651832e-27, fma(-k, 6.077100506506192e-11, fma(-k, 1.57079632673412561417e+00, x)));
     z = r * r;
     for (int i = 19; i >= 3; i -= 2) s = (s + 1) * -z / (i * (i - 1));
     for (int i = 18; i >= 2; i -= 2) c = (c + 1) * -z / (i * (i - 1));
@@ -5975,7 +6083,7 @@ DSM__FN size_t dsm__be_cpu_row_bytes(void *user, const dsm_model *model, const d
     return dsm__kv_row_bytes(&kv);
 }
 DSM__FN void dsm__be_cpu_get_row(void *user, void *session, int layer, int position, void *row) { (void)user; dsm__kv_move(&((dsm__nn *)session)->kv, layer, position, (uint8_t *)row, 0); }
-DSM__FN void dsm__be_cpu_put_row(void *user, void *session, int layer, int position, const void *row) { 
+DSM__FN void dsm__be_cpu_put_row(void *user, void *session, int layer, int position, const void *row) {
     uint8_t *p; (void)user; memcpy(&p, &row, sizeof p); /* it is only read */
     dsm__kv_move(&((dsm__nn *)session)->kv, layer, position, p, 1);
 }
@@ -6770,7 +6878,7 @@ DSM__FN dsm_status dsm__turn_next(dsm_session *s, uint64_t budget_us, dsm_piece 
 }
 
 // >>desk
-/* Every public function: check the arguments, fill in defaults, call down, report. No other room calls a public function. Test: tests/misuse.c, tests/plan.c */
+/* Every public function: check the arguments, fill in defaults, call down, report. No other room calls a public function. Test: tests/misuse.c, tests/turns.c */
 DSMOE_API const char *dsm_version(void) { return DSM_VERSION; }
 DSMOE_API const char *dsm_status_name(dsm_status status) {
     switch (status) {
