@@ -4324,7 +4324,7 @@ DSM__FN void dsm__tok_choose_template(dsm__tok *t, const dsm__file *f, const dsm
     else t->family = t->spm ? DSM_TEMPLATE_RAW : t->pre == DSM__TOK_PRE_LLM ? DSM_TEMPLATE_LLM : t->pre == DSM__TOK_PRE_CODER ? DSM_TEMPLATE_CODER :
                      t->pre == DSM__TOK_PRE_V3 ? DSM_TEMPLATE_V3 : DSM_TEMPLATE_RAW;
     t->reasons |= t->family == DSM_TEMPLATE_R1;
-    dsm__err_log(log, DSM_LOG_WARNING, "%; conversations are written as %", dsm__s(s.n ? "tokenizer.chat_template is none that is known" : "the file has no chat template"),
+    dsm__err_log(log, t->family == DSM_TEMPLATE_RAW ? DSM_LOG_WARNING : DSM_LOG_INFO, "%; conversations are written as %", dsm__s(s.n ? "tokenizer.chat_template is none that is known" : "the file has no chat template"),
         dsm__s(names[t->family]));
 #undef DSM__TOK_ASSISTANT
 }
@@ -4575,8 +4575,9 @@ DSM__FN void dsm__tok_fragment(dsm__tok_run *r, const uint8_t *s, size_t n) { /*
     if (r->t->spm) dsm__tok_spm(r, s, n); else dsm__tok_split(r, dsm__tok_passes[r->t->pre], s, 0, n);
 }
 DSM__FN void dsm__tok_text(dsm__tok_run *r, const char *text, size_t n, int flags) {
-    const dsm__tok *t = r->t; const uint8_t *s = (const uint8_t *)text; size_t from = 0, i = 0, z; int32_t id = 0;
-    int mode = flags & DSM_TOKENIZE_SPECIAL ? 4 : flags & DSM__TOK_MESSAGE ? 1 : 2;
+    const dsm__tok *t = r->t; const uint8_t *s = (const uint8_t *)text; size_t from = 0, i = 0, z; int32_t id = 0; int mode;
+    if (!n) return;
+    mode = flags & DSM_TOKENIZE_SPECIAL ? 4 : flags & DSM__TOK_MESSAGE ? 1 : 2;
     while (i < n && r->status >= 0)
         if ((t->first[s[i]] & mode) && (z = dsm__tok_added_at(t, s + i, n - i, mode, &id)) > 0) {
             dsm__tok_fragment(r, s + from, i - from);
@@ -4671,6 +4672,7 @@ DSM__FN void dsm__tok_page_end(dsm__tok_page *p, const char *text) { /* the end 
 }
 DSM__FN void dsm__tok_page_message(dsm__tok_page *p, const dsm_message *m) { /* an earlier answer without its reasoning, where the model wants that */
     size_t n = m->size || !m->text ? m->size : strlen(m->text), from = 0;
+    if (!n) return;
     if (m->role == DSM_ASSISTANT && p->r->t->reasons)
         for (size_t i = n; i >= 8; i--) if (m->text[i - 1] == '>' && !memcmp(m->text + i - 8, "</think>", 8)) { from = i; break; }
     dsm__tok_page_text(p, m->text + from, n - from);
