@@ -2878,6 +2878,11 @@ _Pragma("pop_macro(\"scale\")") _Pragma("pop_macro(\"least\")") _Pragma("pop_mac
 #define DSM__NARROWER &dsm__k_kernels_scalar
 #include DSMOE_HEADER_NAME
 #if !DSMOE_NO_AVX512
+#if !defined(__clang__) && defined(__cplusplus) /* g++ 12 takes the undefined lanes of its own intrinsics for a mistake */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
 #define DSM__PASS avx512
 #define DSM__ATTR __attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512vnni")))
 #define DSM__BITS 512
@@ -2888,6 +2893,9 @@ _Pragma("pop_macro(\"scale\")") _Pragma("pop_macro(\"least\")") _Pragma("pop_mac
 #define DSM__UNPACKS_HERE 1
 #define DSM__NARROWER &dsm__k_kernels_avx2
 #include DSMOE_HEADER_NAME
+#if !defined(__clang__) && defined(__cplusplus)
+#pragma GCC diagnostic pop
+#endif
 #endif
 #endif
 #if defined(__aarch64__) && !DSMOE_NO_NEON
