@@ -615,6 +615,7 @@ DSM__FN dsm__arg dsm__u(uint64_t v) { dsm__arg a = dsm__i((int64_t)v); a.kind = 
     X(ARENA, DSM_E_MEMORY, "the given arena has % bytes, this session needs %") \
     X(TOO_LARGE, DSM_E_MEMORY, "% does not fit into this machine's address space") \
     X(CANCELLED, DSM_E_CANCELLED, "% was cancelled") \
+    X(NO_WEIGHTS, DSM_E_UNSUPPORTED, "this file has a vocabulary and no weights: it can tokenise, but no session can run on it") \
     X(SESSIONS_OPEN, DSM_E_BUSY, "the model has % open session(s): close them first") \
     X(SESSION_BUSY, DSM_E_BUSY, "the session is being used by another thread") \
     X(THREAD, DSM_E_THREAD, "worker thread % can't be started: %") \
@@ -706,7 +707,6 @@ DSM__FN dsm__arg dsm__u(uint64_t v) { dsm__arg a = dsm__i((int64_t)v); a.kind = 
     X(SAMPLING, DSM_E_ARGUMENT, "sampling: % %") \
     X(BIAS_ID, DSM_E_ARGUMENT, "sampling: bias % is for id %, the vocabulary has ids 0 to below %") \
     X(BIAS_ADD, DSM_E_ARGUMENT, "sampling: bias %, for id %, adds NaN or infinity") \
-    X(VOCABULARY_ONLY, DSM_E_UNSUPPORTED, "the file holds only a vocabulary: without weights there can be no session") \
     X(TURN, DSM_E_ARGUMENT, "turn: % %") \
     X(NO_LOGITS, DSM_E_ARGUMENT, "there are no logits to choose from: dsm_session_sync and dsm_session_step come first") \
     X(NO_CHOICE, DSM_E_NUMBER, "not one of % logits is a finite number: the weights are broken, or a mask forbids every token")
@@ -1310,7 +1310,7 @@ DSM__FN uint32_t dsm__cpu_features(void) {
 #endif
 
 /* A tile knows only what is left of a format in scratch; named after the format that asks most of it. */
-#define DSM__K_TILES(X) X(u4, Q4_0) X(s8, Q8_0) X(u5m, Q5_K) X(u6, Q6_K) X(u2m, Q2_K)
+#define DSM__K_TILES(X) X(s8, Q8_0) X(u5m, Q5_K) X(u6, Q6_K) X(u2m, Q2_K) /* and u4, Q4_0 */
 enum { DSM__K_MOST = 34, DSM__K_CUT = 2048, DSM__K_PANEL = 32, DSM__K_BATCH = 288 }; /* bytes of the largest block of 32; most weights of a row, rows and tokens at once in scratch */
 
 /* ---- 64 activations, rounded once for all formats. MAGIC is the bits of 1.5 * 2^23: an integer sum n that starts at MAGIC reads, as a
@@ -1580,7 +1580,7 @@ FN Ints K(set4)(const void *p) { int32_t a; memcpy(&a, p, 4); return DSM__MM(set
 FN Ints K(all)(int a) { return DSM__MM(set1_epi8)((char)a); }
 FN __m128i K(ld16)(const uint8_t *p) { return _mm_loadu_si128((const __m128i *)(const void *)p); }
 FN __m128i K(h8)(const uint8_t *p, size_t s) { /* 16 bits of each of 8 rows */
-    __m128i a = _mm_setzero_si128(); uint16_t t;
+    __m128i a = _mm_setzero_si128(); int16_t t;
 #define DSM__H(i) memcpy(&t, p + (size_t)i * s, 2); a = _mm_insert_epi16(a, t, i);
     DSM__H(0) DSM__H(1) DSM__H(2) DSM__H(3) DSM__H(4) DSM__H(5) DSM__H(6) DSM__H(7)
 #undef DSM__H
@@ -2321,8 +2321,8 @@ FN void K(down)(const uint8_t *w, size_t stride, int n_rows, const float *x, flo
                     UNROLL for (int v = 0; v < DSM__COLUMNS; v++)
                         c[i][v] = K(fma)(K(wide)(q + (size_t)at * stride + v * ROWS * DSM__SIZE, type), b, c[i][v]); } }
         UNROLL for (int i = 0; i < 4; i++) UNROLL for (int v = 0; v < DSM__COLUMNS; v++) s[l + i][v] = c[i][v] + c[i + 4][v]; }
-    UNROLL for (int h = 4; h; h /= 2) UNROLL for (int i = 0; i < h; i++) UNROLL for (int v = 0; v < DSM__COLUMNS; v++) s[i][v] = s[i][v] + s[i + h][v];
-    UNROLL for (int v = 0; v < DSM__COLUMNS; v++) K(fst)(y + v * ROWS, s[0][v]); }
+    UNROLL for (int v = 0; v < DSM__COLUMNS; v++) { /* (written out: gcc 12 warns about the loop) */
+        const Reals a = (s[0][v] + s[4][v]) + (s[2][v] + s[6][v]), b = (s[1][v] + s[5][v]) + (s[3][v] + s[7][v]); K(fst)(y + v * ROWS, a + b); } }
 FN void K(downs)(const uint8_t *w, size_t stride, int n_rows, const float *x, long ldx, int n_tokens, float *y, long ldy, int n, const int type) {
     int c = 0;
     for (; c + DSM__COLUMNS * ROWS <= n; c += DSM__COLUMNS * ROWS)
@@ -2651,11 +2651,21 @@ DSM__FMT_LIST(DSM__FMT_NONE, DSM__X1, DSM__X2)
     OUT void K(tile_##name)(dsm__k_scratch k, const dsm__x64 *x, long ldx, int tokens, float *y, long ldy, int add, int len, dsm__k_fetch *pf, int from) { \
         switch (tokens) { DSM__STAMP(DSM__TILE, f) default: break; } }
 DSM__K_TILES(DSM__X)
+#if DSM__DOT == 1 /* differs from s8 in the start values only, which are an argument */
+#define DSM__TILE_u4 K(tile_s8)
+#else
+#define DSM__TILE_u4 K(tile_u4)
+DSM__X(u4, Q4_0)
+#endif
+#define DSM__TILE_s8 K(tile_s8)
+#define DSM__TILE_u5m K(tile_u5m)
+#define DSM__TILE_u6 K(tile_u6)
+#define DSM__TILE_u2m K(tile_u2m)
 #undef DSM__X
 static const dsm__kernels K(kernels) = { DSM__STR(DSM__PASS), ROWS, DSM__TOKENS < 4 ? DSM__TOKENS : 4, DSM__PANEL * ROWS, DSM__TOKENS, DSM__NARROWER, {
 #define DSM__X(name, ggml, bytes) { NULL, NULL, NULL, 0 },
-#define DSM__X1(name, ggml, unit, bytes, width, mins, wmax, bias, tile) { K(matvec_##name), DSM__CAT(dsm__k_unpack_##name, DSM__UNPACKS), K(tile_##tile), DSM__FROM(width, bias) },
-#define DSM__X2(name, ggml, unit, bytes, width, mins, wmax, bias, tile) { NULL, DSM__CAT(dsm__k_unpack_##name, DSM__UNPACKS), K(tile_##tile), DSM__FROM(width, bias) },
+#define DSM__X1(name, ggml, unit, bytes, width, mins, wmax, bias, tile) { K(matvec_##name), DSM__CAT(dsm__k_unpack_##name, DSM__UNPACKS), DSM__TILE_##tile, DSM__FROM(width, bias) },
+#define DSM__X2(name, ggml, unit, bytes, width, mins, wmax, bias, tile) { NULL, DSM__CAT(dsm__k_unpack_##name, DSM__UNPACKS), DSM__TILE_##tile, DSM__FROM(width, bias) },
     DSM__FMT_LIST(DSM__X, DSM__X1, DSM__X2) },
 #undef DSM__X
 #undef DSM__X1
@@ -2703,6 +2713,11 @@ static const dsm__kernels K(kernels) = { DSM__STR(DSM__PASS), ROWS, DSM__TOKENS 
 #undef DSM__STAMP
 #undef DSM__STAMP4
 #undef DSM__TILE
+#undef DSM__TILE_u4
+#undef DSM__TILE_s8
+#undef DSM__TILE_u5m
+#undef DSM__TILE_u6
+#undef DSM__TILE_u2m
 #undef DSM__PASS
 #undef DSM__ATTR
 #undef DSM__BITS
@@ -3046,26 +3061,21 @@ DSM__FN void dsm__pool_close(dsm__pool *pool) {
     (void)pool;
 #endif
 }
-DSM__FN dsm_status dsm__pool_plan(dsm__pool *pool, const dsm_jobs *jobs, int threads, dsm_error *error) { /* how many workers, and their stacks; starts nothing */
+/* threads 0: one for each fast core. start 0: only the numbers, for plans. */
+DSM__FN dsm_status dsm__pool_open(dsm__pool *pool, const dsm_jobs *jobs, int threads, int start, dsm_error *error) {
     memset(pool, 0, sizeof *pool);
     pool->jobs = *jobs;
     if (jobs->parallel_for) {
         if (jobs->workers < 1) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("jobs.workers"), dsm__s("must be 1 or more"));
         pool->workers = jobs->workers < DSM__POOL_MOST ? jobs->workers : DSM__POOL_MOST; return DSM_OK; }
-    if (threads < 0 || threads > DSM__POOL_MOST) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("threads"), dsm__s("must be 0 (one for each fast core) to 256"));
     pool->workers = 1;
-#if !DSMOE_NO_THREADS
-    pool->workers = threads ? threads : dsm__os_fast_cores();
-    pool->stack_bytes = (uint64_t)(pool->workers - 1) * DSM__OS_STACK;
-#endif
-    return DSM_OK;
-}
-DSM__FN dsm_status dsm__pool_open(dsm__pool *pool, const dsm_jobs *jobs, int threads, dsm_error *error) { /* threads 0: one for each fast core */
-    dsm_status status = dsm__pool_plan(pool, jobs, threads, error);
-    if (status != DSM_OK || jobs->parallel_for) return status;
-    threads = pool->workers; pool->workers = 1; pool->stack_bytes = 0;
-#if !DSMOE_NO_THREADS
+    if (threads < 0 || threads > DSM__POOL_MOST) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("threads"), dsm__s("must be 0 (one for each fast core) to 256"));
+#if DSMOE_NO_THREADS
+    (void)start;
+#else
+    if (!threads) threads = dsm__os_fast_cores();
     if (threads == 1) return DSM_OK;
+    if (!start) { pool->workers = threads; pool->stack_bytes = (uint64_t)(threads - 1) * DSM__OS_STACK; return DSM_OK; }
     if (pthread_mutex_init(&pool->turn, NULL)) return dsm__err(error, DSM__ERR_THREAD, dsm__i(0), dsm__s(dsm__os_why(ENOMEM)));
     if (pthread_mutex_init(&pool->lock, NULL)) { pthread_mutex_destroy(&pool->turn); return dsm__err(error, DSM__ERR_THREAD, dsm__i(0), dsm__s(dsm__os_why(ENOMEM))); }
     pthread_cond_init(&pool->work, NULL); pthread_cond_init(&pool->done, NULL); /* cannot fail without attributes where this runs */
@@ -3546,9 +3556,8 @@ DSM__FN dsm_status dsm__file_check_tensors(dsm__file *f, dsm_error *error) {
 DSM__FN dsm_status dsm__file_copy_weights(dsm__file *f, const dsm_model_desc *d, dsm_error *error) { /* all tensors, each aligned, into one block */
     uint64_t total = 0, done = 0, at = 0; size_t n;
     for (size_t i = 0; i < f->n_tensors; i++) total += dsm__round_up(f->tensors[i].bytes, DSM__ALIGN);
-    if (!total) return DSM_OK;
     if (!dsm__to_size(total, &n)) return dsm__err(error, DSM__ERR_TOO_LARGE, dsm__t(dsm__file_name(f, 0)));
-    if (!(f->copied = (uint8_t *)dsm__mem_alloc_raw(&f->allocator, n))) return dsm__err(error, DSM__ERR_NO_MEMORY, dsm__u(total), dsm__s("the weights"));
+    if (n && !(f->copied = (uint8_t *)dsm__mem_alloc_raw(&f->allocator, n))) return dsm__err(error, DSM__ERR_NO_MEMORY, dsm__u(total), dsm__s("the weights"));
     f->copied_size = total;
     for (size_t i = 0; i < f->n_tensors; i++) {
         dsm__tensor_ref *t = f->tensors + i;
@@ -3690,7 +3699,8 @@ static const char *const dsm__tok_unicode[] = {
 /* kind[id]: the kind in three bits, and these. */
 enum { DSM__TOK_KIND = 7, DSM__TOK_GUARDED = 8 /* never comes out of a message */, DSM__TOK_END = 16 /* ends an answer */, DSM__TOK_MERGES = 32 /* comes out of merges */ };
 enum { DSM__TOK_MESSAGE = 256 }; /* a flag beside DSM_TOKENIZE_*: the text of a message */
-enum { DSM__TOK_NONE = -1, DSM__TOK_PROBES = 1024, DSM__TOK_ADDED_MAX = 512, DSM__TOK_LINE = 4096 };
+enum { DSM__TOK_NONE = -1, DSM__TOK_PROBES = 1024, DSM__TOK_ADDED_MAX = 512, DSM__TOK_LINE = 4096,
+       DSM__TOK_BATCH = 32 /* hash entries asked for together, so that the waits for memory overlap */ };
 
 typedef struct dsm__tok_slot { uint32_t tag, id1; } dsm__tok_slot;          /* of the hash of texts; id1: id + 1, 0: free */
 typedef struct dsm__tok_pair { uint32_t left, right, rank1; } dsm__tok_pair; /* of the hash of merges; rank1: rank + 1, 0: free */
@@ -3900,18 +3910,19 @@ DSM__FN int dsm__tok_match(const dsm__tok *t, const dsm__tok_pass *pass, const u
 
 /* ---- tables ---- */
 DSM__FN dsm__str dsm__tok_str(const dsm__tok *t, uint32_t id) { return dsm__str_n(t->text + t->offset[id], t->offset[id + 1] - t->offset[id]); }
-DSM__FN int32_t dsm__tok_find(const dsm__tok *t, const char *at, size_t n) { /* a token that comes out of merges, or -1 */
-    uint64_t h = dsm__hash(at, n, 1);
-    uint32_t tag = (uint32_t)(h >> 32), i = (uint32_t)((h & 0xffffffffu) * t->n_slots >> 32);
+DSM__FN uint64_t dsm__tok_hash(const char *at, size_t n) { return dsm__hash(at, n, 1); }
+DSM__FN uint32_t dsm__tok_slot_at(const dsm__tok *t, uint64_t hash) { return (uint32_t)((hash & 0xffffffffu) * t->n_slots >> 32); }
+DSM__FN int32_t dsm__tok_find_hashed(const dsm__tok *t, const char *at, size_t n, uint64_t hash) {
+    uint32_t tag = (uint32_t)(hash >> 32), i = dsm__tok_slot_at(t, hash);
     for (; t->slots[i].id1; i = i + 1 == t->n_slots ? 0 : i + 1)
         if (t->slots[i].tag == tag && dsm__str_same(dsm__tok_str(t, t->slots[i].id1 - 1), dsm__str_n(at, n))) return (int32_t)(t->slots[i].id1 - 1);
     return DSM__TOK_NONE;
 }
-DSM__FN int dsm__tok_put(dsm__tok *t, const char *at, size_t n, uint32_t id) { /* the first of equal texts stays. 0: too many collisions */
-    uint64_t h = dsm__hash(at, n, 1);
-    uint32_t tag = (uint32_t)(h >> 32), i = (uint32_t)((h & 0xffffffffu) * t->n_slots >> 32);
+DSM__FN int32_t dsm__tok_find(const dsm__tok *t, const char *at, size_t n) { return dsm__tok_find_hashed(t, at, n, dsm__tok_hash(at, n)); } /* a token that comes out of merges, or -1 */
+DSM__FN int dsm__tok_put(dsm__tok *t, uint32_t id, uint64_t hash) { /* the first of equal texts stays. 0: too many collisions */
+    uint32_t tag = (uint32_t)(hash >> 32), i = dsm__tok_slot_at(t, hash);
     for (int probes = 0; t->slots[i].id1; i = i + 1 == t->n_slots ? 0 : i + 1) {
-        if (t->slots[i].tag == tag && dsm__str_same(dsm__tok_str(t, t->slots[i].id1 - 1), dsm__str_n(at, n))) return 1;
+        if (t->slots[i].tag == tag && dsm__str_same(dsm__tok_str(t, t->slots[i].id1 - 1), dsm__tok_str(t, id))) return 1;
         if (++probes > DSM__TOK_PROBES) return 0;
     }
     t->slots[i].tag = tag; t->slots[i].id1 = id + 1; return 1;
@@ -4054,7 +4065,7 @@ DSM__FN void dsm__tok_sort_added(dsm__tok *t) { /* heap sort, then equal texts g
 }
 /* Copies the texts of all tokens in the form of the output, finds out what can come out of merges, and fills the hash of those. */
 DSM__FN dsm_status dsm__tok_read_tokens(dsm__tok *t, const dsm__tok_keys *k, const int16_t *byte_of, dsm_error *error) {
-    dsm__strings it = dsm__file_strings(k->tokens); dsm__str s; uint32_t used = 0, id = 0;
+    dsm__strings it = dsm__file_strings(k->tokens); dsm__str s; uint32_t used = 0, id = 0, hashed[DSM__TOK_BATCH]; uint64_t hash[DSM__TOK_BATCH]; int n_hashed = 0;
     for (; id < (uint32_t)t->n_tokens && dsm__file_next_string(&it, &s); id++) {
         char *to = t->text + used; int kind = dsm__tok_kind_of(k, id, s), byte = -1; size_t n = s.n;
         if (s.n > k->text - used) break; /* a mapped file that changes while it is read */
@@ -4073,7 +4084,12 @@ DSM__FN dsm_status dsm__tok_read_tokens(dsm__tok *t, const dsm__tok_keys *k, con
         used += (uint32_t)n; t->offset[id + 1] = used;
         if ((t->kind[id] & DSM__TOK_MERGES) && n) {
             if (n > t->longest) t->longest = n;
-            if (!dsm__tok_put(t, to, n, id)) return dsm__err(error, DSM__ERR_TOK_COLLIDE, dsm__s("tokens"));
+            hash[n_hashed] = dsm__tok_hash(to, n); hashed[n_hashed] = id;
+            __builtin_prefetch(t->slots + dsm__tok_slot_at(t, hash[n_hashed++]), 1);
+        }
+        if (n_hashed == DSM__TOK_BATCH || id + 1 == (uint32_t)t->n_tokens) {
+            for (int i = 0; i < n_hashed; i++) if (!dsm__tok_put(t, hashed[i], hash[i])) return dsm__err(error, DSM__ERR_TOK_COLLIDE, dsm__s("tokens"));
+            n_hashed = 0;
         }
         if (t->spm) t->score[id] = k->scores ? dsm__tok_score_key(dsm__load32(k->scores->at + (size_t)id * 4)) : id;
     }
@@ -4089,26 +4105,50 @@ DSM__FN void dsm__tok_read_bytes(dsm__tok *t, const int16_t *byte_of) {
         if (t->byte_id[(uint8_t)b[0]] < 0) t->byte_id[(uint8_t)b[0]] = (int32_t)t->added[i];
     }
 }
+typedef struct dsm__tok_part { const char *at; size_t n; uint64_t hash; int32_t id; } dsm__tok_part; /* id -1: not found yet */
+typedef struct dsm__tok_batch { dsm__tok_part part[DSM__TOK_BATCH][3]; /* left, right, both */ uint32_t rank[DSM__TOK_BATCH]; int n; size_t used; char line[DSM__TOK_LINE]; } dsm__tok_batch;
+DSM__FN void dsm__tok_part_ask(const dsm__tok *t, dsm__tok_part *p, const char *at, size_t n, int32_t id) {
+    p->at = at; p->n = n; p->id = n == 1 ? t->byte_id[*(const uint8_t *)at] : id; p->hash = 0;
+    if (p->id < 0) { p->hash = dsm__tok_hash(at, n); __builtin_prefetch(t->slots + dsm__tok_slot_at(t, p->hash)); }
+}
+/* Finds the parts of some merges, step by step for all of them, and enters the pairs. 0: too many collisions. */
+DSM__FN int dsm__tok_enter_merges(dsm__tok *t, dsm__tok_batch *b, int32_t *guess, uint64_t *skipped) {
+    for (int step = 0; step < 2; step++) for (int i = 0; i < b->n; i++) for (int k = 0; k < 3; k++) {
+        uint32_t id1 = b->part[i][k].id < 0 ? t->slots[dsm__tok_slot_at(t, b->part[i][k].hash)].id1 : 0;
+        if (id1) __builtin_prefetch(step ? (const void *)(t->text + t->offset[id1 - 1]) : (const void *)(t->offset + id1 - 1));
+    }
+    for (int i = 0; i < b->n; i++) {
+        dsm__tok_part *p = b->part[i];
+        for (int k = 0; k < 3; k++) if (p[k].id < 0) { p[k].id = dsm__tok_find_hashed(t, p[k].at, p[k].n, p[k].hash); if (k == 2 && p[k].id > *guess) *guess = p[k].id + 1; }
+        if (p[0].id >= 0 && p[1].id >= 0) __builtin_prefetch(t->pairs + dsm__tok_pair_at(t, (uint32_t)p[0].id, (uint32_t)p[1].id), 1);
+    }
+    for (int i = 0; i < b->n; i++) {
+        const dsm__tok_part *p = b->part[i];
+        if (p[0].id < 0 || p[1].id < 0 || p[2].id < 0) { ++*skipped; continue; }
+        t->merged[b->rank[i]] = (uint32_t)p[2].id;
+        if (!dsm__tok_put_pair(t, (uint32_t)p[0].id, (uint32_t)p[1].id, b->rank[i])) return 0;
+    }
+    b->n = 0; b->used = 0; return 1;
+}
 DSM__FN dsm_status dsm__tok_read_merges(dsm__tok *t, const dsm__key_ref *merges, const int16_t *byte_of, uint64_t *skipped, dsm_error *error) {
-    dsm__strings it = dsm__file_strings(merges); dsm__str s; int32_t guess = 0;
+    dsm__strings it = dsm__file_strings(merges); dsm__str s; int32_t guess = 0; dsm__tok_batch b;
+    b.n = 0; b.used = 0;
     for (uint32_t rank = 0; rank < merges->count && dsm__file_next_string(&it, &s); rank++) {
-        char line[DSM__TOK_LINE]; const char *space = s.n > 1 ? (const char *)memchr(s.at + 1, ' ', s.n - 1) : NULL; size_t n, m; int32_t left, right, id;
-        t->merged[rank] = 0;
-        if (!space || s.n > sizeof line) { ++*skipped; continue; }
+        const char *space = s.n > 1 ? (const char *)memchr(s.at + 1, ' ', s.n - 1) : NULL; char *line; size_t n, m; int known;
+        if (!space || s.n > DSM__TOK_LINE) { ++*skipped; continue; }
+        if ((b.n == DSM__TOK_BATCH || s.n > DSM__TOK_LINE - b.used) && !dsm__tok_enter_merges(t, &b, &guess, skipped)) return dsm__err(error, DSM__ERR_TOK_COLLIDE, dsm__s("merges"));
+        line = b.line + b.used;
         n = dsm__tok_unmap(byte_of, s.at, (size_t)(space - s.at), line);
         m = n == SIZE_MAX ? n : dsm__tok_unmap(byte_of, space + 1, (size_t)(s.at + s.n - space - 1), line + n);
         if (m == SIZE_MAX || !m) { ++*skipped; continue; }
-        left = n == 1 ? t->byte_id[(uint8_t)line[0]] : dsm__tok_find(t, line, n);
-        right = m == 1 ? t->byte_id[(uint8_t)line[n]] : dsm__tok_find(t, line + n, m);
-        if (left < 0 || right < 0) { ++*skipped; continue; }
         /* results mostly come in the order of ids */
-        id = guess < t->n_tokens && (t->kind[guess] & DSM__TOK_MERGES) && dsm__str_same(dsm__tok_str(t, (uint32_t)guess), dsm__str_n(line, n + m)) ? guess :
-             dsm__tok_find(t, line, n + m);
-        if (id < 0) { ++*skipped; continue; }
-        guess = id + 1; t->merged[rank] = (uint32_t)id;
-        if (!dsm__tok_put_pair(t, (uint32_t)left, (uint32_t)right, rank)) return dsm__err(error, DSM__ERR_TOK_COLLIDE, dsm__s("merges"));
+        known = guess < t->n_tokens && (t->kind[guess] & DSM__TOK_MERGES) && dsm__str_same(dsm__tok_str(t, (uint32_t)guess), dsm__str_n(line, n + m));
+        dsm__tok_part_ask(t, &b.part[b.n][0], line, n, DSM__TOK_NONE);
+        dsm__tok_part_ask(t, &b.part[b.n][1], line + n, m, DSM__TOK_NONE);
+        dsm__tok_part_ask(t, &b.part[b.n][2], line, n + m, known ? guess : DSM__TOK_NONE);
+        guess += known; b.rank[b.n++] = rank; b.used += n + m;
     }
-    return DSM_OK;
+    return dsm__tok_enter_merges(t, &b, &guess, skipped) ? DSM_OK : dsm__err(error, DSM__ERR_TOK_COLLIDE, dsm__s("merges"));
 }
 DSM__FN int32_t dsm__tok_key_id(const dsm__tok *t, const dsm__file *f, const char *key, const dsm_log *log) { /* -1: absent, or (a warning) out of range */
     uint64_t id;
@@ -5865,11 +5905,11 @@ DSM__FN void dsm__nn_cost(const dsm__arch *m, uint64_t *bytes, uint64_t *macs) {
 // >>backend
 /* The seam behind which layers are computed: Part IIb, the CPU as one instance of it, and one that records the calls on their way to another.
    Test: tests/same.c */
-struct dsm_model { /* filled in by desk */
+struct dsm_model { /* desk fills it in */
     dsm_allocator allocator; dsm_log log; dsm_progress progress;
     dsm__file file; dsm__tok tok; dsm__arch arch; dsm__pool pool;
     const dsm__kernels *kernels;
-    const dsm_backend *backend; void *weights; /* what its load returned */
+    const dsm_backend *backend; void *weights; int loaded; /* what its load returned, once it has */
     int header_only;
     int sessions;            /* open ones; atomic */
     uint64_t warmed;         /* bytes that dsm_model_warm has touched */
@@ -6767,6 +6807,7 @@ DSM__FN void dsm__desk_formats(const dsm__file *f, char *to, size_t cap) { /* th
 }
 DSM__FN void dsm__desk_free(dsm_model *m) {
     dsm_allocator a = m->allocator;
+    if (m->loaded) m->backend->unload(m->backend->user, m->weights);
     dsm__pool_close(&m->pool); dsm__arch_close(&m->arch); dsm__tok_close(&m->tok); dsm__file_close(&m->file);
     dsm__mem_free(&a, m, sizeof *m);
 }
@@ -6780,6 +6821,10 @@ DSMOE_API dsm_status dsm_model_open(dsm_model **model, const dsm_model_desc *des
     if (!desc->allocator.alloc != !desc->allocator.free) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("allocator"), dsm__s("needs both alloc and free, or neither"));
     if (!(m = (dsm_model *)dsm__mem_alloc(&desc->allocator, sizeof *m))) return dsm__err(error, DSM__ERR_NO_MEMORY, dsm__u(sizeof *m), dsm__s("the model"));
     m->allocator = desc->allocator; m->log = desc->log; m->progress = desc->progress; m->header_only = desc->header_only;
+    m->backend = desc->backend ? desc->backend : &dsm__be_cpu;
+    if (m->backend->version != DSM_BACKEND_VERSION) {
+        dsm__mem_free(&desc->allocator, m, sizeof *m);
+        return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("backend"), dsm__s("was made for another version of dsmoe.h")); }
     m->kernels = dsm__k_select(desc->isa);
     if (!m->kernels) {
         char names[160]; size_t n = 0;
@@ -6791,10 +6836,10 @@ DSMOE_API dsm_status dsm_model_open(dsm_model **model, const dsm_model_desc *des
     status = dsm__file_open(&m->file, desc, &m->allocator, error);
     if (status == DSM_OK) status = dsm__tok_open(&m->tok, &m->file, &m->allocator, &m->log, error);
     if (status == DSM_OK) status = dsm__arch_open(&m->arch, &m->file, &m->allocator, &m->log, m->tok.n_tokens, error);
-    if (status == DSM_OK && desc->header_only) status = dsm__pool_plan(&m->pool, &desc->jobs, desc->threads, error);
-    if (status == DSM_OK && !desc->header_only) status = dsm__pool_open(&m->pool, &desc->jobs, desc->threads, error);
-    m->backend = desc->backend ? desc->backend : &dsm__be_cpu;
-    if (status == DSM_OK && !desc->header_only && !m->arch.vocabulary_only) status = m->backend->load(m->backend->user, m, &m->weights, error);
+    if (status == DSM_OK) status = dsm__pool_open(&m->pool, &desc->jobs, desc->threads, !desc->header_only, error);
+    if (status == DSM_OK && !desc->header_only && !m->arch.vocabulary_only) {
+        status = m->backend->load(m->backend->user, m, &m->weights, error);
+        m->loaded = status == DSM_OK; }
     if (status != DSM_OK) { dsm__desk_free(m); return status; }
     dsm__desk_printable(m->name, sizeof m->name, m->arch.name);
     dsm__desk_printable(m->architecture, sizeof m->architecture, m->arch.architecture);
@@ -6885,6 +6930,136 @@ DSMOE_API dsm_status dsm_model_tensor(const dsm_model *model, size_t i, dsm_tens
 DSMOE_API const char *dsm_model_isa(const dsm_model *model) { return model ? model->kernels->isa : ""; }
 DSMOE_API int dsm_model_threads(const dsm_model *model) { return model && !model->header_only ? dsm__pool_workers(&model->pool) : 0; }
 
+/* ---- sessions ---- */
+DSM__FN dsm_status dsm__desk_runs(const dsm_model *model, dsm_error *error) { /* is this a model that a session can be of? */
+    if (model->arch.vocabulary_only) return dsm__err(error, DSM__ERR_NO_WEIGHTS);
+    if (model->arch.refused.status) { if (error) *error = model->arch.refused; return model->arch.refused.status; }
+    return DSM_OK;
+}
+DSM__FN dsm_status dsm__desk_plan(const dsm_model *model, const dsm_session_desc *desc, dsm_session_desc *full, uint64_t *turn_bytes, uint64_t *work_bytes, dsm_memory *memory, dsm_error *error) {
+    dsm_status status = dsm__desk_runs(model, error);
+    if (status == DSM_OK) status = dsm__run_defaults(model, desc, full, error);
+    if (status != DSM_OK) return status;
+    dsm__turn_sizes(model, full->context, turn_bytes, work_bytes);
+    return dsm__run_plan(model, full, *turn_bytes, *work_bytes, memory, error);
+}
+DSMOE_API dsm_status dsm_plan(const dsm_model *model, const dsm_session_desc *desc, dsm_memory *memory, dsm_error *error) {
+    dsm_session_desc full; uint64_t turn_bytes, work_bytes; dsm_memory found; dsm_status status;
+    DSM__DESK_MODEL(model);
+    if (!memory) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("memory"), dsm__s("is NULL"));
+    status = dsm__desk_plan(model, desc, &full, &turn_bytes, &work_bytes, &found, error);
+    if (status != DSM_OK) return status;
+    found.model_bytes = sizeof *model + model->file.bytes + model->tok.bytes + model->arch.bytes;
+    *memory = found;
+    return DSM_OK;
+}
+DSMOE_API dsm_status dsm_plan_context(const dsm_model *model, const dsm_session_desc *desc, uint64_t bytes, int *context, dsm_error *error) {
+    dsm_session_desc d; dsm_memory memory; dsm_status status; int low = 0, high = DSM__RUN_CONTEXT; /* low fits (0: nothing does), high + 1 does not */
+    DSM__DESK_MODEL(model);
+    if (!context) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("context"), dsm__s("is NULL"));
+    *context = 0;
+    memset(&d, 0, sizeof d);
+    if (desc) d = *desc;
+    d.context = 1;
+    if ((status = dsm_plan(model, &d, &memory, error)) != DSM_OK) return status; /* errors that no context changes */
+    while (low < high) {
+        d.context = low + (high - low + 1) / 2;
+        if (dsm_plan(model, &d, &memory, NULL) == DSM_OK && memory.session_bytes <= bytes) low = d.context; else high = d.context - 1; }
+    *context = low;
+    return DSM_OK;
+}
+DSMOE_API dsm_status dsm_session_open(dsm_session **session, dsm_model *model, const dsm_session_desc *desc, dsm_error *error) {
+    dsm_session_desc full; uint64_t turn_bytes, work_bytes; dsm_memory memory; dsm_status status;
+    if (!session) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("session"), dsm__s("is NULL: where should the session go?"));
+    *session = NULL;
+    DSM__DESK_MODEL(model);
+    if (model->header_only && !model->arch.vocabulary_only) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("model"), dsm__s("was opened with header_only: it has no weights to run"));
+    status = dsm__desk_plan(model, desc, &full, &turn_bytes, &work_bytes, &memory, error);
+    if (status != DSM_OK) return status;
+    if (model->arch.context > 0 && full.context > model->arch.context)
+        dsm__err_log(&model->log, DSM_LOG_WARNING, "a context of % tokens exceeds the % that the model was trained for: answers may get worse beyond them", dsm__i(full.context), dsm__i(model->arch.context));
+    return dsm__run_open(session, model, &full, turn_bytes, work_bytes, error);
+}
+DSMOE_API dsm_status dsm_session_close(dsm_session **session, dsm_error *error) {
+    dsm_status status;
+    if (!session || !*session) return DSM_OK;
+    if ((status = dsm__run_enter(*session, error)) != DSM_OK) return status;
+    dsm__k_float_leave((*session)->mode);
+    dsm__run_close(*session);
+    *session = NULL;
+    return DSM_OK;
+}
+#define DSM__DESK_SESSION(session) do { dsm_status entered; \
+    if (!(session)) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("session"), dsm__s("is NULL")); \
+    if ((entered = dsm__run_enter(session, error)) != DSM_OK) return entered; } while (0)
+DSMOE_API dsm_status dsm_session_sync(dsm_session *session, const int32_t *tokens, size_t n, size_t *kept, dsm_error *error) {
+    dsm_status status;
+    if (n && !tokens) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("tokens"), dsm__s("is NULL, n is not 0"));
+    DSM__DESK_SESSION(session);
+    status = dsm__run_sync(session, tokens, n, kept, error);
+    dsm__run_leave(session);
+    return status;
+}
+DSMOE_API dsm_status dsm_session_step(dsm_session *session, uint64_t budget_us, dsm_error *error) {
+    dsm_status status;
+    DSM__DESK_SESSION(session);
+    status = dsm__run_step(session, budget_us, 0, error);
+    dsm__run_leave(session);
+    return status;
+}
+DSMOE_API void dsm_session_cancel(dsm_session *session) { if (session) __atomic_store_n(&session->cancelled, 1, __ATOMIC_RELAXED); }
+DSMOE_API dsm_status dsm_session_progress(const dsm_session *session, uint64_t *done, uint64_t *wanted) {
+    if (!session) return DSM_E_ARGUMENT;
+    if (done) *done = __atomic_load_n(&session->progress_done, __ATOMIC_RELAXED);
+    if (wanted) *wanted = __atomic_load_n(&session->progress_wanted, __ATOMIC_RELAXED);
+    return DSM_OK;
+}
+DSMOE_API float *dsm_session_logits(dsm_session *session, int64_t i) { return session ? dsm__run_logits(session, i) : NULL; }
+DSMOE_API dsm_status dsm_session_rewind(dsm_session *session, size_t n, dsm_error *error) {
+    dsm_status status;
+    DSM__DESK_SESSION(session);
+    status = dsm__run_rewind(session, n, error);
+    dsm__run_leave(session);
+    return status;
+}
+DSMOE_API size_t dsm_session_length(const dsm_session *session) { return session ? (size_t)session->n_tokens : 0; }
+DSMOE_API const int32_t *dsm_session_tokens(const dsm_session *session) { return session ? session->tokens : NULL; }
+DSMOE_API size_t dsm_session_context(const dsm_session *session) { return session ? (size_t)session->desc.context : 0; }
+DSMOE_API dsm_status dsm_session_fork(dsm_session *to, dsm_session *from, size_t n, dsm_error *error) {
+    dsm_status status;
+    if (!from || to == from) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("from"), dsm__s("must be another session"));
+    DSM__DESK_SESSION(to);
+    status = dsm__run_enter(from, error);
+    if (status == DSM_OK) { status = dsm__run_fork(to, from, n, error); dsm__run_leave(from); }
+    dsm__run_leave(to);
+    return status;
+}
+DSMOE_API dsm_status dsm_session_save(dsm_session *session, const dsm_writer *writer, dsm_error *error) {
+    dsm_status status;
+    if (!writer || !writer->write) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("writer"), dsm__s("has no write function"));
+    DSM__DESK_SESSION(session);
+    status = dsm__run_save(session, writer, error);
+    dsm__run_leave(session);
+    return status;
+}
+DSMOE_API dsm_status dsm_session_load(dsm_session *session, const dsm_reader *reader, dsm_error *error) {
+    dsm_status status;
+    if (!reader || !reader->read_at) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("reader"), dsm__s("has no read_at function"));
+    DSM__DESK_SESSION(session);
+    status = dsm__run_load(session, reader, error);
+    dsm__run_leave(session);
+    return status;
+}
+DSMOE_API dsm_status dsm_session_stats(const dsm_session *session, dsm_stats *stats) {
+    uint64_t weights, macs;
+    if (!session || !stats) return DSM_E_ARGUMENT;
+    *stats = session->stats;
+    dsm__nn_cost(&session->model->arch, &weights, &macs);
+    stats->bytes_per_token = weights + (uint64_t)session->n_done * session->memory.per_token; stats->macs_per_prompt_token = macs;
+    return DSM_OK;
+}
+DSMOE_API void dsm_session_stats_reset(dsm_session *session) { if (session) memset(&session->stats, 0, sizeof session->stats); }
+
 /* ---- formats ---- */
 DSMOE_API const char *dsm_format_name(int i) { return i >= 0 && i < DSM__FMT_COUNT ? dsm__fmts[i].name : NULL; }
 DSM__FN dsm_status dsm__desk_format(const char *name, size_t n, int *fmt, dsm_error *error) {
@@ -6963,101 +7138,6 @@ DSMOE_API dsm_status dsm_fim_format(const dsm_model *model, const char *prefix, 
     return e ? e : dsm__tok_fim(&model->tok, prefix, n_prefix, suffix, n_suffix, ids, cap, count, NULL, 0, error);
 }
 /* -- end of tok -- */
-
-/* ---- sessions ---- */
-#define DSM__DESK_SESSION(session, name) if (!(session)) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s(name), dsm__s("session is NULL"))
-DSM__FN dsm_status dsm__desk_sizes(const dsm_model *model, const dsm_session_desc *from, dsm_session_desc *desc, uint64_t *turn_bytes, uint64_t *work_bytes, dsm_error *error) {
-    dsm_status status;
-    DSM__DESK_MODEL(model);
-    if (model->arch.vocabulary_only) return dsm__err(error, DSM__ERR_VOCABULARY_ONLY);
-    status = dsm__run_defaults(model, from, desc, error);
-    if (status == DSM_OK) dsm__turn_sizes(model, desc->context, turn_bytes, work_bytes);
-    return status;
-}
-DSMOE_API dsm_status dsm_plan(const dsm_model *model, const dsm_session_desc *desc, dsm_memory *memory, dsm_error *error) {
-    dsm_session_desc full; uint64_t turn_bytes, work_bytes; dsm_status status = dsm__desk_sizes(model, desc, &full, &turn_bytes, &work_bytes, error);
-    if (status != DSM_OK) return status;
-    if (!memory) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("memory"), dsm__s("is NULL"));
-    status = dsm__run_plan(model, &full, turn_bytes, work_bytes, memory, error);
-    memory->model_bytes = sizeof *model + model->file.bytes + model->tok.bytes + model->arch.bytes;
-    return status;
-}
-DSMOE_API dsm_status dsm_plan_context(const dsm_model *model, const dsm_session_desc *desc, uint64_t bytes, int *context, dsm_error *error) {
-    dsm_session_desc d; dsm_memory memory; int low = 0, high = DSM__RUN_CONTEXT; dsm_status status;
-    if (!context) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("context"), dsm__s("is NULL"));
-    if (desc) d = *desc; else memset(&d, 0, sizeof d);
-    d.context = 1;
-    if ((status = dsm_plan(model, &d, &memory, error)) != DSM_OK) return status;
-    while (low < high) { /* the most that fits: bytes grow with the context */
-        d.context = low + (high - low + 1) / 2;
-        status = dsm_plan(model, &d, &memory, NULL);
-        if (status == DSM_OK && memory.session_bytes <= bytes) low = d.context; else high = d.context - 1; }
-    *context = low;
-    return DSM_OK;
-}
-DSMOE_API dsm_status dsm_session_open(dsm_session **session, dsm_model *model, const dsm_session_desc *desc, dsm_error *error) {
-    dsm_session_desc full; uint64_t turn_bytes, work_bytes; dsm_status status;
-    DSM__DESK_SESSION(session, "dsm_session_open");
-    *session = NULL;
-    status = dsm__desk_sizes(model, desc, &full, &turn_bytes, &work_bytes, error);
-    if (status != DSM_OK) return status;
-    if (model->header_only) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("model"), dsm__s("was opened with header_only: it has no weights for a session"));
-    if (model->arch.context > 0 && full.context > model->arch.context)
-        dsm__err_log(&model->log, DSM_LOG_WARNING, "a context of % tokens is more than the % that the model was trained for", dsm__i(full.context), dsm__i(model->arch.context));
-    return dsm__run_open(session, model, &full, turn_bytes, work_bytes, error);
-}
-DSMOE_API dsm_status dsm_session_close(dsm_session **session, dsm_error *error) {
-    if (!session || !*session) return DSM_OK;
-    if (__atomic_load_n(&(*session)->busy, __ATOMIC_ACQUIRE)) return dsm__err(error, DSM__ERR_SESSION_BUSY);
-    dsm__run_close(*session); *session = NULL;
-    return DSM_OK;
-}
-/* A call on a session: enter, work, leave. */
-#define DSM__DESK_CALL(session, name, work) do { dsm_status status_; DSM__DESK_SESSION(session, name); if ((status_ = dsm__run_enter(session, error)) != DSM_OK) return status_; \
-    status_ = work; dsm__run_leave(session); return status_; } while (0)
-DSMOE_API dsm_status dsm_session_sync(dsm_session *session, const int32_t *tokens, size_t n, size_t *kept, dsm_error *error) {
-    if (!tokens && n) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("tokens"), dsm__s("is NULL, n is not 0"));
-    DSM__DESK_CALL(session, "dsm_session_sync", dsm__run_sync(session, tokens, n, kept, error));
-}
-DSMOE_API dsm_status dsm_session_step(dsm_session *session, uint64_t budget_us, dsm_error *error) { DSM__DESK_CALL(session, "dsm_session_step", dsm__run_step(session, budget_us, 0, error)); }
-DSMOE_API void dsm_session_cancel(dsm_session *session) { if (session) __atomic_store_n(&session->cancelled, 1, __ATOMIC_RELAXED); }
-DSMOE_API dsm_status dsm_session_progress(const dsm_session *session, uint64_t *done, uint64_t *wanted) {
-    if (!session) return DSM_E_ARGUMENT;
-    if (done) *done = __atomic_load_n(&session->progress_done, __ATOMIC_RELAXED);
-    if (wanted) *wanted = __atomic_load_n(&session->progress_wanted, __ATOMIC_RELAXED);
-    return DSM_OK;
-}
-DSMOE_API float *dsm_session_logits(dsm_session *session, int64_t i) { return session ? dsm__run_logits(session, i) : NULL; }
-DSMOE_API dsm_status dsm_session_rewind(dsm_session *session, size_t n, dsm_error *error) { DSM__DESK_CALL(session, "dsm_session_rewind", dsm__run_rewind(session, n, error)); }
-DSMOE_API size_t dsm_session_length(const dsm_session *session) { return session ? (size_t)session->n_tokens : 0; }
-DSMOE_API const int32_t *dsm_session_tokens(const dsm_session *session) { return session ? session->tokens : NULL; }
-DSMOE_API size_t dsm_session_context(const dsm_session *session) { return session ? (size_t)session->desc.context : 0; }
-DSMOE_API dsm_status dsm_session_fork(dsm_session *to, dsm_session *from, size_t n, dsm_error *error) {
-    dsm_status status;
-    DSM__DESK_SESSION(to && from, "dsm_session_fork");
-    if (to == from) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("dsm_session_fork"), dsm__s("a session can't be forked onto itself"));
-    if ((status = dsm__run_enter(to, error)) != DSM_OK) return status;
-    status = dsm__run_enter(from, error);
-    if (status == DSM_OK) { status = dsm__run_fork(to, from, n, error); dsm__run_leave(from); }
-    dsm__run_leave(to);
-    return status;
-}
-DSMOE_API dsm_status dsm_session_save(dsm_session *session, const dsm_writer *writer, dsm_error *error) {
-    if (!writer || !writer->write) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("writer"), dsm__s("is NULL"));
-    DSM__DESK_CALL(session, "dsm_session_save", dsm__run_save(session, writer, error));
-}
-DSMOE_API dsm_status dsm_session_load(dsm_session *session, const dsm_reader *reader, dsm_error *error) {
-    if (!reader || !reader->read_at) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("reader"), dsm__s("is NULL"));
-    DSM__DESK_CALL(session, "dsm_session_load", dsm__run_load(session, reader, error));
-}
-DSMOE_API dsm_status dsm_session_stats(const dsm_session *session, dsm_stats *stats) {
-    if (!session || !stats) return DSM_E_ARGUMENT;
-    *stats = session->stats;
-    dsm__nn_cost(&session->model->arch, &stats->bytes_per_token, &stats->macs_per_prompt_token);
-    stats->bytes_per_token += (uint64_t)session->n_done * session->memory.per_token;
-    return DSM_OK;
-}
-DSMOE_API void dsm_session_stats_reset(dsm_session *session) { if (session) memset(&session->stats, 0, sizeof session->stats); }
 
 /* -- talk: choosing -- */
 DSMOE_API dsm_status dsm_pick(float *logits, int n_vocab, const dsm_sampling *sampling, const int32_t *recent, size_t n_recent, uint64_t position,

@@ -70,7 +70,7 @@ static g_tensor *g_add(g_model *g, const char *name, int n_dims, uint64_t a, uin
     memset(t, 0, sizeof *t); strcpy(t->name, name);
     t->n_dims = n_dims; t->ne[0] = a; t->ne[1] = b; t->ne[2] = c; t->ne[3] = t->ne[4] = 1; t->type = type; t->offset = UINT64_MAX; return t;
 }
-static void g_drop(g_model *g, const char *name) { g_tensor *t = g_find(g, name); if (t) memmove(t, t + 1, (size_t)(g->tensors + --g->n_tensors - t) * sizeof *t); }
+static DSM__UNUSED void g_drop(g_model *g, const char *name) { g_tensor *t = g_find(g, name); if (t) memmove(t, t + 1, (size_t)(g->tensors + --g->n_tensors - t) * sizeof *t); }
 static void g_layer(g_model *g, int layer, const char *name, uint64_t a, uint64_t b, uint64_t c, uint32_t type) {
     char full[100];
     snprintf(full, sizeof full, "blk.%d.%s", layer, name);
@@ -109,7 +109,7 @@ static void g_write_part(g_model *g, int first, int last) {
     for (int i = first; i < last; i++) {
         const g_tensor *t = g->tensors + i; uint64_t n = g_bytes(t);
         for (uint64_t j = 0; j < n; j += 4) {
-            uint64_t r = dsm__num_random(g->seed + 1, (b->n - data) + ((uint64_t)i << 32)); float f = t->fill != 0 ? t->fill : (float)((double)(r >> 40) / 16777216 - .5);
+            uint64_t r = dsm__num_random(g->seed + 1, j + ((uint64_t)i << 32)); float f = t->fill != 0 ? t->fill : (float)((double)(r >> 40) / 16777216 - .5);
             uint8_t q[4]; size_t left = n - j < 4 ? (size_t)(n - j) : 4;
             memcpy(q, &r, 4);
             if (t->type == G_TYPE_F32) memcpy(q, &f, 4);
