@@ -433,7 +433,7 @@ DSMOE_API dsm_status dsm_turn_end(dsm_session *session, dsm_error *error);
 DSMOE_API const char *dsm_format_name(int i); /* the i-th tensor format; NULL: no such i */
 DSMOE_API dsm_status dsm_format_bytes(const char *format, size_t n, size_t *bytes, dsm_error *error); /* of a row of n weights */
 DSMOE_API dsm_status dsm_dequantize_row(const char *format, const void *from, float *to, size_t n, dsm_error *error);
-/* importance: n weights of the columns, or NULL. Not every format can be written: UNSUPPORTED. */
+/* importance: n factors, one for the squared error of each weight, or NULL. Every format can be written. NUMBER: something is not finite; nothing is written. */
 DSMOE_API dsm_status dsm_quantize_row(const char *format, const float *from, const float *importance, void *to, size_t n, dsm_error *error);
 
 /* ---- Part IIb: backends. You may stop reading here unless you write one. ----
@@ -730,7 +730,7 @@ DSM__FN dsm__arg dsm__u(uint64_t v) { dsm__arg a = dsm__i((int64_t)v); a.kind = 
     X(MAP, DSM_E_IO, "%: can't be mapped: %") \
     X(ROW, DSM_E_ARGUMENT, "a row of % weights is not a whole number of % blocks of %") \
     X(FORMAT_NAME, DSM_E_ARGUMENT, "there is no tensor format '%'") \
-    X(NO_WRITER, DSM_E_UNSUPPORTED, "rows of % can't be written, or not with these weights") \
+    X(NO_WRITER, DSM_E_NUMBER, "a row of % can't be made: a weight or an importance is NaN or infinite, or an importance is negative") \
     /* file */ \
     X(READER, DSM_E_IO, "the reader failed at % bytes from offset %") \
     X(FILE_RANGE, DSM_E_ARGUMENT, "% bytes from offset % are not inside the file, which has %") \
@@ -1336,8 +1336,8 @@ DSM__FN void dsm__fmt_write256(int fmt, const float *x, const float *importance,
     for (int i = 0; i < 256; i++) if (q[i] > 3) { to[i % 32] = (uint8_t)(to[i % 32] | 1 << i / 32); q[i] = (uint8_t)(q[i] - 4); }
     for (int i = 0; i < 64; i++) { const uint8_t *p = q + i / 32 * 128 + i % 32; to[32 + i] = (uint8_t)(p[0] | p[32] << 2 | p[64] << 4 | p[96] << 6); }
 }
-/* A row of n weights, n a multiple of the unit. importance: one factor for the squared error of each weight, or NULL. 1: done; -1: a number is not
-   finite (or an importance negative), nothing is written; every format of the list has a writer. */
+/* A row of n weights, n a multiple of the unit. importance: one factor for the squared error of each weight, or NULL. 1: done. 0: a number is not
+   finite, or an importance negative: nothing is written. Every format of the list has a writer. */
 DSM__FN int dsm__fmt_quantize(int fmt, const float *from, const float *importance, uint8_t *to, size_t n) {
     const size_t unit = (size_t)dsm__fmts[fmt].unit, bytes = (size_t)dsm__fmts[fmt].bytes; float spread = 0; uint8_t q[32] = { 0 };
     switch (fmt) {
@@ -1351,7 +1351,7 @@ DSM__FN int dsm__fmt_quantize(int fmt, const float *from, const float *importanc
         return 1;
     default: break;
     }
-    for (size_t i = 0; i < n; i++) if (!dsm__num_finite(from[i]) || (importance && !(dsm__num_finite(importance[i]) && importance[i] >= 0))) return -1;
+    for (size_t i = 0; i < n; i++) if (!dsm__num_finite(from[i]) || (importance && !(dsm__num_finite(importance[i]) && importance[i] >= 0))) return 0;
     if (importance) spread = dsm__fmt_squares(from, n) / (float)n;
     for (; n >= unit; n -= unit, from += unit, to += bytes) {
         if (unit == 256) dsm__fmt_write256(fmt, from, importance, to);
