@@ -1,6 +1,110 @@
 /* dsmoe.h - v0.1.0 - DeepSeek-family language models on small machines, from one C header - MIT or public domain
 
-   TODO Part I
+   WHAT IT IS
+   One file that opens a GGUF model, tokenises, runs the exact forward pass and holds a conversation: DeepSeek LLM, Coder, Math, MoE-16B, V2, V2-Lite, V3,
+   R1 and R1's distillations, on laptops, Raspberry Pis and embedded Linux. No packages, no second copy of the weights, no surprise: the same file, tokens
+   and options give the same bits on every processor and with any number of threads; memory is known to the byte before anything is allocated; every call
+   can be cut into slices of time and cancelled.
+
+   HOW TO USE IT
+   In exactly one C or C++ file:           #define DSMOE_IMPLEMENTATION
+                                           #include "dsmoe.h"              (before system headers, if you compile with -std=c99 or -std=c11)
+   In all others:                          #include "dsmoe.h"
+   Compile with:                           cc -O3 program.c -lm -lpthread  (instruction sets are chosen at run time: no -march is needed)
+   To make it private to that file, also:  #define DSMOE_API static
+
+   A COMPLETE PROGRAM
+   --- minimal program ---
+   #define DSMOE_IMPLEMENTATION
+   #include "dsmoe.h"
+   #include <stdio.h>
+
+   int main(int argc, char **argv) {
+       dsm_model_desc file = {0};
+       dsm_session_desc room = {0};
+       dsm_message message = {DSM_USER, argc > 2 ? argv[2] : "Hello", 0};
+       dsm_turn_desc turn = {0};
+       dsm_model *model = NULL;
+       dsm_session *session = NULL;
+       dsm_piece piece;
+       dsm_error error;
+       file.path = argc > 1 ? argv[1] : "examples/pocket.gguf";
+       turn.messages = &message;
+       turn.n_messages = 1;
+       dsm_status status = dsm_model_open(&model, &file, &error);
+       if (status >= 0) status = dsm_session_open(&session, model, &room, &error);
+       if (status >= 0) status = dsm_turn_begin(session, &turn, &error);
+       while (status >= 0 && (status = dsm_turn_next(session, 0, &piece, &error)) == DSM_MORE)
+           if (piece.kind == DSM_PIECE_TEXT) fwrite(piece.text, 1, piece.size, stdout);
+       if (status < 0) fprintf(stderr, "%s\n", error.text);
+       else printf("\n");
+       dsm_session_close(&session, NULL);
+       dsm_model_close(&model, NULL);
+       return status < 0;
+   }
+   --- end ---
+
+   WHAT IT DOES NOT DO
+   - It does not train, convert or download models, and does not read Jinja: it knows the chat templates of these families by sight.
+   - It runs no other families (Mistral, Gemma, ...), no images, no embeddings, no several sequences in one batch; DeepSeek V3.2 and V4 are refused by name.
+   - It does not print, exit, abort, read the environment, or start threads that you did not ask for.
+   - MTP layers are checked and kept, but not used for drafting yet. GPU backends plug in (Part IIb); none is part of this file.
+   - A mapped file that another program shortens raises SIGBUS: where that can happen, set `copy` in the model's descriptor.
+   - POSIX only so far (Linux, macOS, the BSDs), little-endian, gcc or clang.
+
+   MODELS                  architecture in the file     what is special
+   LLM, Math               llama                        plain
+   Coder                   llama                        linear RoPE scaling, fill in the middle
+   R1-Distill-Llama        llama                        rope_freqs
+   R1-Distill-Qwen         qwen2                        biases
+   R1-0528-Qwen3           qwen3                        norms of queries and keys, YaRN
+   MoE-16B                 deepseek                     64 experts, softmax routing
+   V2, V2-Lite, Coder-V2   deepseek2                    MLA (latent cache, absorbed), groups by their best expert
+   V3, R1, V3.1            deepseek2                    MLA, sigmoid routing with bias, groups by their two best, MTP layer kept
+   Any mix of these tensor types: F32 F16 BF16 Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 Q2_K Q3_K Q4_K Q5_K Q6_K IQ4_NL IQ4_XS MXFP4; one file or shards.
+   Tokenisers: byte-level BPE (deepseek-llm, deepseek-coder, deepseek-v3, qwen2, llama-bpe, gpt-2) and SentencePiece.
+
+   BUILD SWITCHES (define to 1 before the include)                              saves
+   DSMOE_SCALAR_ONLY   no SIMD                                                  time and size: see README
+   DSMOE_NO_AVX2       x86: nothing between plain C and AVX-512
+   DSMOE_NO_AVX512     x86: no VNNI and no 512-bit passes
+   DSMOE_NO_NEON       aarch64: plain C
+   DSMOE_NO_DOTPROD    aarch64: plain NEON only
+   DSMOE_NO_THREADS    no pool, no pthread; the host's jobs still work          libpthread
+   DSM_HEADER_NAME     the name of this file, if you renamed it ("dsmoe.h" by default: the kernels include it again, once per instruction set)
+   Processors without a fused multiply-add (x86 before 2013) run the plain C pass through libm's fmaf: the same bits, very slowly.
+
+   THE CONTRACT
+    1. Every failure is a dsm_status and a sentence that names the thing. Nothing is printed, nothing exits.
+    2. Descriptors start as zero; zero is the default; where zero would be a choice of its own the choice has a name (DSM_OFF, DSM_GREEDY).
+    3. dsm_plan gives the exact bytes of a session from the file's header and the descriptor; the caller may hand in the memory; after dsm_session_open
+       nothing is allocated.
+    4. Files, descriptors, memory and readers are untrusted: checked before use, with overflow-safe arithmetic.
+    5. Several sessions on one model may run on several threads. A session belongs to one thread at a time; cancelling it may come from any.
+    6. The caller states the whole token prefix (dsm_session_sync); the session keeps what it can. A full context is a status, never a crash.
+    7. Bit-identical logits on every instruction set, with any number of threads and any time budget; with `exact` also for a prompt in pieces of any size.
+    8. No mutable globals but the cached word of processor features. Compiles as C99 to C23 and C++11 to C++20 without a warning.
+
+   THE MAP: search for the anchor. A room calls only rooms above it; there are no forward declarations, so the compiler keeps it so.
+   >>base      compiler macros, build switches, checked arithmetic
+   >>os        files, mappings, threads, clock: the only room with system headers
+   >>mem       the only room that calls the allocator; the arena
+   >>err       every message; the log
+   >>num       f16 and the like; exp, log, sin of our own; the random hash
+   >>fmt       THE list of tensor formats; dequantise, quantise
+   >>cpu       processor features
+   >>kern      the kernels, once per instruction set: the only room with intrinsics
+   >>pool      workers, parallel-for, the host's jobs
+   >>file      GGUF, shards (untrusted bytes)
+   >>tok       BPE, SPM, special tokens, chat templates
+   >>arch      hyper-parameters, tensor binding, shape checks: the only room with model names
+   >>kv        the cache: layouts, rows, snapshots' rows
+   >>nn        norm, RoPE, attention, MLA, router, experts, in stages
+   >>backend   the seam, the CPU backend, the tracing backend
+   >>run       a session's engine: prefill and decode, rewind, fork, snapshots
+   >>pick      sampling
+   >>turn      a turn: which bytes may be said, and as what
+   >>desk      every public function
 */
 #if defined(DSMOE_IMPLEMENTATION) && !defined(DSMOE_FEATURES_)
 #define DSMOE_FEATURES_ 1 /* before any system header: files beyond 2 GB, mmap and clocks also under -std=c99 */
@@ -382,7 +486,7 @@ extern "C" {
 
 // >>base
 /* Compiler macros, build switches, hooks, checked arithmetic, unaligned loads. What every room may use. Knows no model, no file, no system.
-   Test: tests/base.c */
+   Test: tests/num.c */
 #include <limits.h>
 #include <math.h>
 #include <stdarg.h>
@@ -575,7 +679,7 @@ DSM__FN int dsm__os_thread_start(dsm__os_thread *t, void *(*fn)(void *), void *a
 
 // >>mem
 /* The only room that calls the allocator, and the arena: one block that is laid out twice by the same code, first without memory (to count) and then
-   with it, so that a plan cannot differ from the use. Test: tests/plan.c, tests/oom.c */
+   with it, so that a plan cannot differ from the use. Test: tests/turns.c, tests/oom.c */
 enum { DSM__ALIGN = 64 }; /* of everything */
 DSM__FN void *dsm__mem_alloc(const dsm_allocator *a, size_t n) { /* zeroed; NULL: no memory */
     void *p = a->alloc ? a->alloc(a->user, n ? n : 1, DSM__ALIGN) : dsm__os_alloc(n ? n : 1, DSM__ALIGN);
@@ -713,10 +817,15 @@ DSM__FN dsm__arg dsm__u(uint64_t v) { dsm__arg a = dsm__i((int64_t)v); a.kind = 
 #define DSM__X(name, status, text) DSM__ERR_##name,
 typedef enum dsm__err_id { DSM__ERR_LIST(DSM__X) DSM__ERR_COUNT } dsm__err_id;
 #undef DSM__X
-DSM__FN size_t dsm__err_text(char *to, size_t cap, const char *format, va_list args) { /* always zero-terminated; cut at a whole character */
+DSM__FN size_t dsm__err_whole(const char *text, size_t n) { /* without the half character at the end of n bytes, where more follow */
+    size_t z = n;
+    while (z && ((unsigned char)text[z] & 0xC0) == 0x80 && n - z < 4) z--;
+    return z;
+}
+DSM__FN void dsm__err_text(char *to, size_t cap, const char *format, va_list args) { /* always zero-terminated */
     size_t n = 0;
-    for (; *format && n + 1 < cap; format++) {
-        char digits[24]; const char *p = format; size_t z = 1;
+    for (; *format; format++) {
+        char digits[24]; const char *p = format; size_t z = 1, most = cap - 1 - n;
         if (*format == '%') {
             dsm__arg a = va_arg(args, dsm__arg);
             if (a.kind) {
@@ -725,16 +834,15 @@ DSM__FN size_t dsm__err_text(char *to, size_t cap, const char *format, va_list a
                 do *--d = (char)('0' + v % 10); while (v /= 10);
                 if (minus) *--d = '-';
                 p = d; z = (size_t)(digits + sizeof digits - d);
-            } else { p = a.at; z = a.n > 120 ? 120 : a.n; }
+            } else { p = a.at; z = a.n > 120 ? dsm__err_whole(a.at, 120) : a.n; }
         }
-        for (size_t i = 0; i < z && n + 1 < cap; i++) to[n++] = (unsigned char)p[i] < 32 || p[i] == 127 ? '?' : p[i];
+        if (z > most) z = dsm__err_whole(p, most);
+        for (size_t i = 0; i < z; i++) to[n++] = (unsigned char)p[i] < 32 || p[i] == 127 ? '?' : p[i]; /* nobody's file name drives a terminal */
     }
-    if (*format) while (n && (to[n - 1] & 0xC0) == 0x80) n--; /* no half character at the cut */
-    if (*format && n && (to[n - 1] & 0x80)) n--;
-    to[n] = 0; return n;
+    to[n] = 0;
 }
 /* Fills the error and returns its status. Every further argument is a dsm__arg. */
-DSM__FN dsm_status dsm__err(dsm_error *error, dsm__err_id id, ...) {
+DSM__FN dsm_status dsm__err(dsm_error *error, int id /* dsm__err_id; an int, because C++ promotes it */, ...) {
     static const struct { dsm_status status; const char *text; } list[] = {
 #define DSM__X(name, status, text) { status, text },
         DSM__ERR_LIST(DSM__X)
@@ -821,7 +929,7 @@ DSM__FN double dsm__num_pow64(double base, double power) { return dsm__num_exp64
 DSM__FN void dsm__num_sincos64(double x, double *sine, double *cosine) { /* |x| < 2^30: three pieces of pi/2 keep 1e-14 */
     double k = x * 0.63661977236758134308 + 6755399441055744.0, r, z, s = 0, c = 0; int64_t q;
     memcpy(&q, &k, 8); k -= 6755399441055744.0;
-    r = ((x - k * 1.57079632673412561417e+00) - k * 6.07710050630396597660e-11) - k * 2.02226624879595063154e-21;
+    r = fma(-k, 3.5215598651832e-27, fma(-k, 6.077100506506192e-11, fma(-k, 1.57079632673412561417e+00, x)));
     z = r * r;
     for (int i = 19; i >= 3; i -= 2) s = (s + 1) * -z / (i * (i - 1));
     for (int i = 18; i >= 2; i -= 2) c = (c + 1) * -z / (i * (i - 1));
@@ -1178,7 +1286,8 @@ DSM__FN void dsm__fmt_write256(int fmt, const float *x, const float *importance,
             for (int i = 0; i < 64; i++) { const uint8_t *p = q + i / 32 * 128 + i % 32; to[16 + i] = (uint8_t)(p[0] | p[32] << 2 | p[64] << 4 | p[96] << 6); }
             return;
         }
-        for (int g = 0; g < 4; g++) { to[4 + g] = (uint8_t)(s[g] | s[g + 4] >> 4 << 6); to[8 + g] = (uint8_t)(m[g] | m[g + 4] >> 4 << 6); to[12 + g] = (uint8_t)((s[g + 4] & 15) | (m[g + 4] & 15) << 4); }
+        for (int g = 0; g < 4; g++) { to[4 + g] = (uint8_t)(s[g] | s[g + 4] >> 4 << 6); to[8 + g] = (uint8_t)(m[g] | m[g + 4] >> 4 << 6);
+                                      to[12 + g] = (uint8_t)((s[g + 4] & 15) | (m[g + 4] & 15) << 4); }
         for (int i = 0; i < 128; i++) { const uint8_t *p = q + i / 32 * 64 + i % 32; to[(fmt == DSM__FMT_Q4_K ? 16 : 48) + i] = (uint8_t)((p[0] & 15) | (p[32] & 15) << 4); }
         if (fmt == DSM__FMT_Q5_K) for (int i = 0; i < 256; i++) to[16 + i % 32] = (uint8_t)(to[16 + i % 32] | q[i] >> 4 << i / 32);
         return;
@@ -1310,7 +1419,7 @@ DSM__FN uint32_t dsm__cpu_features(void) {
 #endif
 
 /* A tile knows only what is left of a format in scratch; named after the format that asks most of it. */
-#define DSM__K_TILES(X) X(u4, Q4_0) X(s8, Q8_0) X(u5m, Q5_K) X(u6, Q6_K) X(u2m, Q2_K)
+#define DSM__K_TILES(X) X(s8, Q8_0) X(u5m, Q5_K) X(u6, Q6_K) X(u2m, Q2_K) /* and u4, Q4_0 */
 enum { DSM__K_MOST = 34, DSM__K_CUT = 2048, DSM__K_PANEL = 32, DSM__K_BATCH = 288 }; /* bytes of the largest block of 32; most weights of a row, rows and tokens at once in scratch */
 
 /* ---- 64 activations, rounded once for all formats. MAGIC is the bits of 1.5 * 2^23: an integer sum n that starts at MAGIC reads, as a
@@ -1580,7 +1689,7 @@ FN Ints K(set4)(const void *p) { int32_t a; memcpy(&a, p, 4); return DSM__MM(set
 FN Ints K(all)(int a) { return DSM__MM(set1_epi8)((char)a); }
 FN __m128i K(ld16)(const uint8_t *p) { return _mm_loadu_si128((const __m128i *)(const void *)p); }
 FN __m128i K(h8)(const uint8_t *p, size_t s) { /* 16 bits of each of 8 rows */
-    __m128i a = _mm_setzero_si128(); uint16_t t;
+    __m128i a = _mm_setzero_si128(); int16_t t;
 #define DSM__H(i) memcpy(&t, p + (size_t)i * s, 2); a = _mm_insert_epi16(a, t, i);
     DSM__H(0) DSM__H(1) DSM__H(2) DSM__H(3) DSM__H(4) DSM__H(5) DSM__H(6) DSM__H(7)
 #undef DSM__H
@@ -2321,8 +2430,8 @@ FN void K(down)(const uint8_t *w, size_t stride, int n_rows, const float *x, flo
                     UNROLL for (int v = 0; v < DSM__COLUMNS; v++)
                         c[i][v] = K(fma)(K(wide)(q + (size_t)at * stride + v * ROWS * DSM__SIZE, type), b, c[i][v]); } }
         UNROLL for (int i = 0; i < 4; i++) UNROLL for (int v = 0; v < DSM__COLUMNS; v++) s[l + i][v] = c[i][v] + c[i + 4][v]; }
-    UNROLL for (int h = 4; h; h /= 2) UNROLL for (int i = 0; i < h; i++) UNROLL for (int v = 0; v < DSM__COLUMNS; v++) s[i][v] = s[i][v] + s[i + h][v];
-    UNROLL for (int v = 0; v < DSM__COLUMNS; v++) K(fst)(y + v * ROWS, s[0][v]); }
+    UNROLL for (int v = 0; v < DSM__COLUMNS; v++) { /* (written out: gcc 12 warns about the loop) */
+        const Reals a = (s[0][v] + s[4][v]) + (s[2][v] + s[6][v]), b = (s[1][v] + s[5][v]) + (s[3][v] + s[7][v]); K(fst)(y + v * ROWS, a + b); } }
 FN void K(downs)(const uint8_t *w, size_t stride, int n_rows, const float *x, long ldx, int n_tokens, float *y, long ldy, int n, const int type) {
     int c = 0;
     for (; c + DSM__COLUMNS * ROWS <= n; c += DSM__COLUMNS * ROWS)
@@ -2651,11 +2760,21 @@ DSM__FMT_LIST(DSM__FMT_NONE, DSM__X1, DSM__X2)
     OUT void K(tile_##name)(dsm__k_scratch k, const dsm__x64 *x, long ldx, int tokens, float *y, long ldy, int add, int len, dsm__k_fetch *pf, int from) { \
         switch (tokens) { DSM__STAMP(DSM__TILE, f) default: break; } }
 DSM__K_TILES(DSM__X)
+#if DSM__DOT == 1 /* differs from s8 in the start values only, which are an argument */
+#define DSM__TILE_u4 K(tile_s8)
+#else
+#define DSM__TILE_u4 K(tile_u4)
+DSM__X(u4, Q4_0)
+#endif
+#define DSM__TILE_s8 K(tile_s8)
+#define DSM__TILE_u5m K(tile_u5m)
+#define DSM__TILE_u6 K(tile_u6)
+#define DSM__TILE_u2m K(tile_u2m)
 #undef DSM__X
 static const dsm__kernels K(kernels) = { DSM__STR(DSM__PASS), ROWS, DSM__TOKENS < 4 ? DSM__TOKENS : 4, DSM__PANEL * ROWS, DSM__TOKENS, DSM__NARROWER, {
 #define DSM__X(name, ggml, bytes) { NULL, NULL, NULL, 0 },
-#define DSM__X1(name, ggml, unit, bytes, width, mins, wmax, bias, tile) { K(matvec_##name), DSM__CAT(dsm__k_unpack_##name, DSM__UNPACKS), K(tile_##tile), DSM__FROM(width, bias) },
-#define DSM__X2(name, ggml, unit, bytes, width, mins, wmax, bias, tile) { NULL, DSM__CAT(dsm__k_unpack_##name, DSM__UNPACKS), K(tile_##tile), DSM__FROM(width, bias) },
+#define DSM__X1(name, ggml, unit, bytes, width, mins, wmax, bias, tile) { K(matvec_##name), DSM__CAT(dsm__k_unpack_##name, DSM__UNPACKS), DSM__TILE_##tile, DSM__FROM(width, bias) },
+#define DSM__X2(name, ggml, unit, bytes, width, mins, wmax, bias, tile) { NULL, DSM__CAT(dsm__k_unpack_##name, DSM__UNPACKS), DSM__TILE_##tile, DSM__FROM(width, bias) },
     DSM__FMT_LIST(DSM__X, DSM__X1, DSM__X2) },
 #undef DSM__X
 #undef DSM__X1
@@ -2703,6 +2822,11 @@ static const dsm__kernels K(kernels) = { DSM__STR(DSM__PASS), ROWS, DSM__TOKENS 
 #undef DSM__STAMP
 #undef DSM__STAMP4
 #undef DSM__TILE
+#undef DSM__TILE_u4
+#undef DSM__TILE_s8
+#undef DSM__TILE_u5m
+#undef DSM__TILE_u6
+#undef DSM__TILE_u2m
 #undef DSM__PASS
 #undef DSM__ATTR
 #undef DSM__BITS
@@ -2755,6 +2879,11 @@ _Pragma("pop_macro(\"scale\")") _Pragma("pop_macro(\"least\")") _Pragma("pop_mac
 #define DSM__NARROWER &dsm__k_kernels_scalar
 #include DSMOE_HEADER_NAME
 #if !DSMOE_NO_AVX512
+#if !defined(__clang__) && defined(__cplusplus) /* g++ 12 takes the undefined lanes of its own intrinsics for a mistake */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
 #define DSM__PASS avx512
 #define DSM__ATTR __attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512vnni")))
 #define DSM__BITS 512
@@ -2765,6 +2894,9 @@ _Pragma("pop_macro(\"scale\")") _Pragma("pop_macro(\"least\")") _Pragma("pop_mac
 #define DSM__UNPACKS_HERE 1
 #define DSM__NARROWER &dsm__k_kernels_avx2
 #include DSMOE_HEADER_NAME
+#if !defined(__clang__) && defined(__cplusplus)
+#pragma GCC diagnostic pop
+#endif
 #endif
 #endif
 #if defined(__aarch64__) && !DSMOE_NO_NEON
@@ -3715,7 +3847,8 @@ static const char *const dsm__tok_unicode[] = {
 /* kind[id]: the kind in three bits, and these. */
 enum { DSM__TOK_KIND = 7, DSM__TOK_GUARDED = 8 /* never comes out of a message */, DSM__TOK_END = 16 /* ends an answer */, DSM__TOK_MERGES = 32 /* comes out of merges */ };
 enum { DSM__TOK_MESSAGE = 256 }; /* a flag beside DSM_TOKENIZE_*: the text of a message */
-enum { DSM__TOK_NONE = -1, DSM__TOK_PROBES = 1024, DSM__TOK_ADDED_MAX = 512, DSM__TOK_LINE = 4096 };
+enum { DSM__TOK_NONE = -1, DSM__TOK_PROBES = 1024, DSM__TOK_ADDED_MAX = 512, DSM__TOK_LINE = 4096,
+       DSM__TOK_BATCH = 32 /* hash entries asked for together, so that the waits for memory overlap */ };
 
 typedef struct dsm__tok_slot { uint32_t tag, id1; } dsm__tok_slot;          /* of the hash of texts; id1: id + 1, 0: free */
 typedef struct dsm__tok_pair { uint32_t left, right, rank1; } dsm__tok_pair; /* of the hash of merges; rank1: rank + 1, 0: free */
@@ -3925,18 +4058,19 @@ DSM__FN int dsm__tok_match(const dsm__tok *t, const dsm__tok_pass *pass, const u
 
 /* ---- tables ---- */
 DSM__FN dsm__str dsm__tok_str(const dsm__tok *t, uint32_t id) { return dsm__str_n(t->text + t->offset[id], t->offset[id + 1] - t->offset[id]); }
-DSM__FN int32_t dsm__tok_find(const dsm__tok *t, const char *at, size_t n) { /* a token that comes out of merges, or -1 */
-    uint64_t h = dsm__hash(at, n, 1);
-    uint32_t tag = (uint32_t)(h >> 32), i = (uint32_t)((h & 0xffffffffu) * t->n_slots >> 32);
+DSM__FN uint64_t dsm__tok_hash(const char *at, size_t n) { return dsm__hash(at, n, 1); }
+DSM__FN uint32_t dsm__tok_slot_at(const dsm__tok *t, uint64_t hash) { return (uint32_t)((hash & 0xffffffffu) * t->n_slots >> 32); }
+DSM__FN int32_t dsm__tok_find_hashed(const dsm__tok *t, const char *at, size_t n, uint64_t hash) {
+    uint32_t tag = (uint32_t)(hash >> 32), i = dsm__tok_slot_at(t, hash);
     for (; t->slots[i].id1; i = i + 1 == t->n_slots ? 0 : i + 1)
         if (t->slots[i].tag == tag && dsm__str_same(dsm__tok_str(t, t->slots[i].id1 - 1), dsm__str_n(at, n))) return (int32_t)(t->slots[i].id1 - 1);
     return DSM__TOK_NONE;
 }
-DSM__FN int dsm__tok_put(dsm__tok *t, const char *at, size_t n, uint32_t id) { /* the first of equal texts stays. 0: too many collisions */
-    uint64_t h = dsm__hash(at, n, 1);
-    uint32_t tag = (uint32_t)(h >> 32), i = (uint32_t)((h & 0xffffffffu) * t->n_slots >> 32);
+DSM__FN int32_t dsm__tok_find(const dsm__tok *t, const char *at, size_t n) { return dsm__tok_find_hashed(t, at, n, dsm__tok_hash(at, n)); } /* a token that comes out of merges, or -1 */
+DSM__FN int dsm__tok_put(dsm__tok *t, uint32_t id, uint64_t hash) { /* the first of equal texts stays. 0: too many collisions */
+    uint32_t tag = (uint32_t)(hash >> 32), i = dsm__tok_slot_at(t, hash);
     for (int probes = 0; t->slots[i].id1; i = i + 1 == t->n_slots ? 0 : i + 1) {
-        if (t->slots[i].tag == tag && dsm__str_same(dsm__tok_str(t, t->slots[i].id1 - 1), dsm__str_n(at, n))) return 1;
+        if (t->slots[i].tag == tag && dsm__str_same(dsm__tok_str(t, t->slots[i].id1 - 1), dsm__tok_str(t, id))) return 1;
         if (++probes > DSM__TOK_PROBES) return 0;
     }
     t->slots[i].tag = tag; t->slots[i].id1 = id + 1; return 1;
@@ -4079,7 +4213,7 @@ DSM__FN void dsm__tok_sort_added(dsm__tok *t) { /* heap sort, then equal texts g
 }
 /* Copies the texts of all tokens in the form of the output, finds out what can come out of merges, and fills the hash of those. */
 DSM__FN dsm_status dsm__tok_read_tokens(dsm__tok *t, const dsm__tok_keys *k, const int16_t *byte_of, dsm_error *error) {
-    dsm__strings it = dsm__file_strings(k->tokens); dsm__str s; uint32_t used = 0, id = 0;
+    dsm__strings it = dsm__file_strings(k->tokens); dsm__str s; uint32_t used = 0, id = 0, hashed[DSM__TOK_BATCH]; uint64_t hash[DSM__TOK_BATCH]; int n_hashed = 0;
     for (; id < (uint32_t)t->n_tokens && dsm__file_next_string(&it, &s); id++) {
         char *to = t->text + used; int kind = dsm__tok_kind_of(k, id, s), byte = -1; size_t n = s.n;
         if (s.n > k->text - used) break; /* a mapped file that changes while it is read */
@@ -4098,7 +4232,12 @@ DSM__FN dsm_status dsm__tok_read_tokens(dsm__tok *t, const dsm__tok_keys *k, con
         used += (uint32_t)n; t->offset[id + 1] = used;
         if ((t->kind[id] & DSM__TOK_MERGES) && n) {
             if (n > t->longest) t->longest = n;
-            if (!dsm__tok_put(t, to, n, id)) return dsm__err(error, DSM__ERR_TOK_COLLIDE, dsm__s("tokens"));
+            hash[n_hashed] = dsm__tok_hash(to, n); hashed[n_hashed] = id;
+            __builtin_prefetch(t->slots + dsm__tok_slot_at(t, hash[n_hashed++]), 1);
+        }
+        if (n_hashed == DSM__TOK_BATCH || id + 1 == (uint32_t)t->n_tokens) {
+            for (int i = 0; i < n_hashed; i++) if (!dsm__tok_put(t, hashed[i], hash[i])) return dsm__err(error, DSM__ERR_TOK_COLLIDE, dsm__s("tokens"));
+            n_hashed = 0;
         }
         if (t->spm) t->score[id] = k->scores ? dsm__tok_score_key(dsm__load32(k->scores->at + (size_t)id * 4)) : id;
     }
@@ -4114,26 +4253,50 @@ DSM__FN void dsm__tok_read_bytes(dsm__tok *t, const int16_t *byte_of) {
         if (t->byte_id[(uint8_t)b[0]] < 0) t->byte_id[(uint8_t)b[0]] = (int32_t)t->added[i];
     }
 }
+typedef struct dsm__tok_part { const char *at; size_t n; uint64_t hash; int32_t id; } dsm__tok_part; /* id -1: not found yet */
+typedef struct dsm__tok_batch { dsm__tok_part part[DSM__TOK_BATCH][3]; /* left, right, both */ uint32_t rank[DSM__TOK_BATCH]; int n; size_t used; char line[DSM__TOK_LINE]; } dsm__tok_batch;
+DSM__FN void dsm__tok_part_ask(const dsm__tok *t, dsm__tok_part *p, const char *at, size_t n, int32_t id) {
+    p->at = at; p->n = n; p->id = n == 1 ? t->byte_id[*(const uint8_t *)at] : id; p->hash = 0;
+    if (p->id < 0) { p->hash = dsm__tok_hash(at, n); __builtin_prefetch(t->slots + dsm__tok_slot_at(t, p->hash)); }
+}
+/* Finds the parts of some merges, step by step for all of them, and enters the pairs. 0: too many collisions. */
+DSM__FN int dsm__tok_enter_merges(dsm__tok *t, dsm__tok_batch *b, int32_t *guess, uint64_t *skipped) {
+    for (int step = 0; step < 2; step++) for (int i = 0; i < b->n; i++) for (int k = 0; k < 3; k++) {
+        uint32_t id1 = b->part[i][k].id < 0 ? t->slots[dsm__tok_slot_at(t, b->part[i][k].hash)].id1 : 0;
+        if (id1) __builtin_prefetch(step ? (const void *)(t->text + t->offset[id1 - 1]) : (const void *)(t->offset + id1 - 1));
+    }
+    for (int i = 0; i < b->n; i++) {
+        dsm__tok_part *p = b->part[i];
+        for (int k = 0; k < 3; k++) if (p[k].id < 0) { p[k].id = dsm__tok_find_hashed(t, p[k].at, p[k].n, p[k].hash); if (k == 2 && p[k].id > *guess) *guess = p[k].id + 1; }
+        if (p[0].id >= 0 && p[1].id >= 0) __builtin_prefetch(t->pairs + dsm__tok_pair_at(t, (uint32_t)p[0].id, (uint32_t)p[1].id), 1);
+    }
+    for (int i = 0; i < b->n; i++) {
+        const dsm__tok_part *p = b->part[i];
+        if (p[0].id < 0 || p[1].id < 0 || p[2].id < 0) { ++*skipped; continue; }
+        t->merged[b->rank[i]] = (uint32_t)p[2].id;
+        if (!dsm__tok_put_pair(t, (uint32_t)p[0].id, (uint32_t)p[1].id, b->rank[i])) return 0;
+    }
+    b->n = 0; b->used = 0; return 1;
+}
 DSM__FN dsm_status dsm__tok_read_merges(dsm__tok *t, const dsm__key_ref *merges, const int16_t *byte_of, uint64_t *skipped, dsm_error *error) {
-    dsm__strings it = dsm__file_strings(merges); dsm__str s; int32_t guess = 0;
+    dsm__strings it = dsm__file_strings(merges); dsm__str s; int32_t guess = 0; dsm__tok_batch b;
+    b.n = 0; b.used = 0;
     for (uint32_t rank = 0; rank < merges->count && dsm__file_next_string(&it, &s); rank++) {
-        char line[DSM__TOK_LINE]; const char *space = s.n > 1 ? (const char *)memchr(s.at + 1, ' ', s.n - 1) : NULL; size_t n, m; int32_t left, right, id;
-        t->merged[rank] = 0;
-        if (!space || s.n > sizeof line) { ++*skipped; continue; }
+        const char *space = s.n > 1 ? (const char *)memchr(s.at + 1, ' ', s.n - 1) : NULL; char *line; size_t n, m; int known;
+        if (!space || s.n > DSM__TOK_LINE) { ++*skipped; continue; }
+        if ((b.n == DSM__TOK_BATCH || s.n > DSM__TOK_LINE - b.used) && !dsm__tok_enter_merges(t, &b, &guess, skipped)) return dsm__err(error, DSM__ERR_TOK_COLLIDE, dsm__s("merges"));
+        line = b.line + b.used;
         n = dsm__tok_unmap(byte_of, s.at, (size_t)(space - s.at), line);
         m = n == SIZE_MAX ? n : dsm__tok_unmap(byte_of, space + 1, (size_t)(s.at + s.n - space - 1), line + n);
         if (m == SIZE_MAX || !m) { ++*skipped; continue; }
-        left = n == 1 ? t->byte_id[(uint8_t)line[0]] : dsm__tok_find(t, line, n);
-        right = m == 1 ? t->byte_id[(uint8_t)line[n]] : dsm__tok_find(t, line + n, m);
-        if (left < 0 || right < 0) { ++*skipped; continue; }
         /* results mostly come in the order of ids */
-        id = guess < t->n_tokens && (t->kind[guess] & DSM__TOK_MERGES) && dsm__str_same(dsm__tok_str(t, (uint32_t)guess), dsm__str_n(line, n + m)) ? guess :
-             dsm__tok_find(t, line, n + m);
-        if (id < 0) { ++*skipped; continue; }
-        guess = id + 1; t->merged[rank] = (uint32_t)id;
-        if (!dsm__tok_put_pair(t, (uint32_t)left, (uint32_t)right, rank)) return dsm__err(error, DSM__ERR_TOK_COLLIDE, dsm__s("merges"));
+        known = guess < t->n_tokens && (t->kind[guess] & DSM__TOK_MERGES) && dsm__str_same(dsm__tok_str(t, (uint32_t)guess), dsm__str_n(line, n + m));
+        dsm__tok_part_ask(t, &b.part[b.n][0], line, n, DSM__TOK_NONE);
+        dsm__tok_part_ask(t, &b.part[b.n][1], line + n, m, DSM__TOK_NONE);
+        dsm__tok_part_ask(t, &b.part[b.n][2], line, n + m, known ? guess : DSM__TOK_NONE);
+        guess += known; b.rank[b.n++] = rank; b.used += n + m;
     }
-    return DSM_OK;
+    return dsm__tok_enter_merges(t, &b, &guess, skipped) ? DSM_OK : dsm__err(error, DSM__ERR_TOK_COLLIDE, dsm__s("merges"));
 }
 DSM__FN int32_t dsm__tok_key_id(const dsm__tok *t, const dsm__file *f, const char *key, const dsm_log *log) { /* -1: absent, or (a warning) out of range */
     uint64_t id;
@@ -4201,7 +4364,7 @@ DSM__FN void dsm__tok_choose_template(dsm__tok *t, const dsm__file *f, const dsm
     else t->family = t->spm ? DSM_TEMPLATE_RAW : t->pre == DSM__TOK_PRE_LLM ? DSM_TEMPLATE_LLM : t->pre == DSM__TOK_PRE_CODER ? DSM_TEMPLATE_CODER :
                      t->pre == DSM__TOK_PRE_V3 ? DSM_TEMPLATE_V3 : DSM_TEMPLATE_RAW;
     t->reasons |= t->family == DSM_TEMPLATE_R1;
-    dsm__err_log(log, DSM_LOG_WARNING, "%; conversations are written as %", dsm__s(s.n ? "tokenizer.chat_template is none that is known" : "the file has no chat template"),
+    dsm__err_log(log, t->family == DSM_TEMPLATE_RAW ? DSM_LOG_WARNING : DSM_LOG_INFO, "%; conversations are written as %", dsm__s(s.n ? "tokenizer.chat_template is none that is known" : "the file has no chat template"),
         dsm__s(names[t->family]));
 #undef DSM__TOK_ASSISTANT
 }
@@ -4452,8 +4615,9 @@ DSM__FN void dsm__tok_fragment(dsm__tok_run *r, const uint8_t *s, size_t n) { /*
     if (r->t->spm) dsm__tok_spm(r, s, n); else dsm__tok_split(r, dsm__tok_passes[r->t->pre], s, 0, n);
 }
 DSM__FN void dsm__tok_text(dsm__tok_run *r, const char *text, size_t n, int flags) {
-    const dsm__tok *t = r->t; const uint8_t *s = (const uint8_t *)text; size_t from = 0, i = 0, z; int32_t id = 0;
-    int mode = flags & DSM_TOKENIZE_SPECIAL ? 4 : flags & DSM__TOK_MESSAGE ? 1 : 2;
+    const dsm__tok *t = r->t; const uint8_t *s = (const uint8_t *)text; size_t from = 0, i = 0, z; int32_t id = 0; int mode;
+    if (!n) return;
+    mode = flags & DSM_TOKENIZE_SPECIAL ? 4 : flags & DSM__TOK_MESSAGE ? 1 : 2;
     while (i < n && r->status >= 0)
         if ((t->first[s[i]] & mode) && (z = dsm__tok_added_at(t, s + i, n - i, mode, &id)) > 0) {
             dsm__tok_fragment(r, s + from, i - from);
@@ -4548,6 +4712,7 @@ DSM__FN void dsm__tok_page_end(dsm__tok_page *p, const char *text) { /* the end 
 }
 DSM__FN void dsm__tok_page_message(dsm__tok_page *p, const dsm_message *m) { /* an earlier answer without its reasoning, where the model wants that */
     size_t n = m->size || !m->text ? m->size : strlen(m->text), from = 0;
+    if (!n) return;
     if (m->role == DSM_ASSISTANT && p->r->t->reasons)
         for (size_t i = n; i >= 8; i--) if (m->text[i - 1] == '>' && !memcmp(m->text + i - 8, "</think>", 8)) { from = i; break; }
     dsm__tok_page_text(p, m->text + from, n - from);
@@ -5967,7 +6132,7 @@ DSM__FN dsm_status dsm__be_cpu_plan(void *user, const dsm_model *model, const ds
     dsm__arena count; dsm__nn n;
     (void)user;
     memset(&count, 0, sizeof count); memset(&n, 0, sizeof n);
-    dsm__mem_take(&count, 1, sizeof n);
+    dsm__mem_take(&count, 1, sizeof n); memory->tables += count.used;
     dsm__nn_layout(&n, &count, &model->arch, model->pool.workers, desc, memory);
     if (count.wrapped) return dsm__err(error, DSM__ERR_TOO_LARGE, dsm__s("a session with this context"));
     return DSM_OK;
@@ -6021,7 +6186,7 @@ DSM__FN size_t dsm__be_cpu_row_bytes(void *user, const dsm_model *model, const d
     return dsm__kv_row_bytes(&kv);
 }
 DSM__FN void dsm__be_cpu_get_row(void *user, void *session, int layer, int position, void *row) { (void)user; dsm__kv_move(&((dsm__nn *)session)->kv, layer, position, (uint8_t *)row, 0); }
-DSM__FN void dsm__be_cpu_put_row(void *user, void *session, int layer, int position, const void *row) { 
+DSM__FN void dsm__be_cpu_put_row(void *user, void *session, int layer, int position, const void *row) {
     uint8_t *p; (void)user; memcpy(&p, &row, sizeof p); /* it is only read */
     dsm__kv_move(&((dsm__nn *)session)->kv, layer, position, p, 1);
 }
@@ -6816,7 +6981,7 @@ DSM__FN dsm_status dsm__turn_next(dsm_session *s, uint64_t budget_us, dsm_piece 
 }
 
 // >>desk
-/* Every public function: check the arguments, fill in defaults, call down, report. No other room calls a public function. Test: tests/misuse.c, tests/plan.c */
+/* Every public function: check the arguments, fill in defaults, call down, report. No other room calls a public function. Test: tests/misuse.c, tests/turns.c */
 DSMOE_API const char *dsm_version(void) { return DSM_VERSION; }
 DSMOE_API const char *dsm_status_name(dsm_status status) {
     switch (status) {

@@ -88,7 +88,7 @@ static uint64_t g_bytes(const g_tensor *t) {
 static void g_field(g_model *g, int wide) { if (g->n_fields < 3000) { g->fields[g->n_fields] = g->out.n; g->wide[g->n_fields++] = wide; } }
 /* Writes it into g->out. first, last: only these tensors (a shard). */
 static void g_write_part(g_model *g, int first, int last) {
-    g_buffer *b = &g->out; uint64_t offset = 0, align = g->align ? g->align : 32; size_t data; static const uint8_t zero[8];
+    g_buffer *b = &g->out; uint64_t offset = 0, align = g->align ? g->align : 32; size_t data; static const uint8_t zero[8] = { 0 };
     b->n = 0; g->n_fields = 0;
     g_put(b, "GGUF", 4); g_field(g, 4); g_put32(b, g->version ? g->version : 3);
     g_field(g, 8); g_put64(b, (uint64_t)(last - first)); g_field(g, 8); g_put64(b, (uint64_t)g->n_keys);
