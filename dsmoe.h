@@ -1,6 +1,110 @@
 /* dsmoe.h - v0.1.0 - DeepSeek-family language models on small machines, from one C header - MIT or public domain
 
-   TODO Part I
+   WHAT IT IS
+   One file that opens a GGUF model, tokenises, runs the exact forward pass and holds a conversation: DeepSeek LLM, Coder, Math, MoE-16B, V2, V2-Lite, V3,
+   R1 and R1's distillations, on laptops, Raspberry Pis and embedded Linux. No packages, no second copy of the weights, no surprise: the same file, tokens
+   and options give the same bits on every processor and with any number of threads; memory is known to the byte before anything is allocated; every call
+   can be cut into slices of time and cancelled.
+
+   HOW TO USE IT
+   In exactly one C or C++ file:           #define DSMOE_IMPLEMENTATION
+                                           #include "dsmoe.h"              (before system headers, if you compile with -std=c99 or -std=c11)
+   In all others:                          #include "dsmoe.h"
+   Compile with:                           cc -O3 program.c -lm -lpthread  (instruction sets are chosen at run time: no -march is needed)
+   To make it private to that file, also:  #define DSMOE_API static
+
+   A COMPLETE PROGRAM
+   --- minimal program ---
+   #define DSMOE_IMPLEMENTATION
+   #include "dsmoe.h"
+   #include <stdio.h>
+
+   int main(int argc, char **argv) {
+       dsm_model_desc file = {0};
+       dsm_session_desc room = {0};
+       dsm_message message = {DSM_USER, argc > 2 ? argv[2] : "Hello", 0};
+       dsm_turn_desc turn = {0};
+       dsm_model *model = NULL;
+       dsm_session *session = NULL;
+       dsm_piece piece;
+       dsm_error error;
+       file.path = argc > 1 ? argv[1] : "examples/pocket.gguf";
+       turn.messages = &message;
+       turn.n_messages = 1;
+       dsm_status status = dsm_model_open(&model, &file, &error);
+       if (status >= 0) status = dsm_session_open(&session, model, &room, &error);
+       if (status >= 0) status = dsm_turn_begin(session, &turn, &error);
+       while (status >= 0 && (status = dsm_turn_next(session, 0, &piece, &error)) == DSM_MORE)
+           if (piece.kind == DSM_PIECE_TEXT) fwrite(piece.text, 1, piece.size, stdout);
+       if (status < 0) fprintf(stderr, "%s\n", error.text);
+       else printf("\n");
+       dsm_session_close(&session, NULL);
+       dsm_model_close(&model, NULL);
+       return status < 0;
+   }
+   --- end ---
+
+   WHAT IT DOES NOT DO
+   - It does not train, convert or download models, and does not read Jinja: it knows the chat templates of these families by sight.
+   - It runs no other families (Mistral, Gemma, ...), no images, no embeddings, no several sequences in one batch; DeepSeek V3.2 and V4 are refused by name.
+   - It does not print, exit, abort, read the environment, or start threads that you did not ask for.
+   - MTP layers are checked and kept, but not used for drafting yet. GPU backends plug in (Part IIb); none is part of this file.
+   - A mapped file that another program shortens raises SIGBUS: where that can happen, set `copy` in the model's descriptor.
+   - POSIX only so far (Linux, macOS, the BSDs), little-endian, gcc or clang.
+
+   MODELS                  architecture in the file     what is special
+   LLM, Math               llama                        plain
+   Coder                   llama                        linear RoPE scaling, fill in the middle
+   R1-Distill-Llama        llama                        rope_freqs
+   R1-Distill-Qwen         qwen2                        biases
+   R1-0528-Qwen3           qwen3                        norms of queries and keys, YaRN
+   MoE-16B                 deepseek                     64 experts, softmax routing
+   V2, V2-Lite, Coder-V2   deepseek2                    MLA (latent cache, absorbed), groups by their best expert
+   V3, R1, V3.1            deepseek2                    MLA, sigmoid routing with bias, groups by their two best, MTP layer kept
+   Any mix of these tensor types: F32 F16 BF16 Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 Q2_K Q3_K Q4_K Q5_K Q6_K IQ4_NL IQ4_XS MXFP4; one file or shards.
+   Tokenisers: byte-level BPE (deepseek-llm, deepseek-coder, deepseek-v3, qwen2, llama-bpe, gpt-2) and SentencePiece.
+
+   BUILD SWITCHES (define to 1 before the include)                              saves
+   DSMOE_SCALAR_ONLY   no SIMD                                                  time and size: see README
+   DSMOE_NO_AVX2       x86: nothing between plain C and AVX-512
+   DSMOE_NO_AVX512     x86: no VNNI and no 512-bit passes
+   DSMOE_NO_NEON       aarch64: plain C
+   DSMOE_NO_DOTPROD    aarch64: plain NEON only
+   DSMOE_NO_THREADS    no pool, no pthread; the host's jobs still work          libpthread
+   DSM_HEADER_NAME     the name of this file, if you renamed it ("dsmoe.h" by default: the kernels include it again, once per instruction set)
+   Processors without a fused multiply-add (x86 before 2013) run the plain C pass through libm's fmaf: the same bits, very slowly.
+
+   THE CONTRACT
+    1. Every failure is a dsm_status and a sentence that names the thing. Nothing is printed, nothing exits.
+    2. Descriptors start as zero; zero is the default; where zero would be a choice of its own the choice has a name (DSM_OFF, DSM_GREEDY).
+    3. dsm_plan gives the exact bytes of a session from the file's header and the descriptor; the caller may hand in the memory; after dsm_session_open
+       nothing is allocated.
+    4. Files, descriptors, memory and readers are untrusted: checked before use, with overflow-safe arithmetic.
+    5. Several sessions on one model may run on several threads. A session belongs to one thread at a time; cancelling it may come from any.
+    6. The caller states the whole token prefix (dsm_session_sync); the session keeps what it can. A full context is a status, never a crash.
+    7. Bit-identical logits on every instruction set, with any number of threads and any time budget; with `exact` also for a prompt in pieces of any size.
+    8. No mutable globals but the cached word of processor features. Compiles as C99 to C23 and C++11 to C++20 without a warning.
+
+   THE MAP: search for the anchor. A room calls only rooms above it; there are no forward declarations, so the compiler keeps it so.
+   >>base      compiler macros, build switches, checked arithmetic
+   >>os        files, mappings, threads, clock: the only room with system headers
+   >>mem       the only room that calls the allocator; the arena
+   >>err       every message; the log
+   >>num       f16 and the like; exp, log, sin of our own; the random hash
+   >>fmt       THE list of tensor formats; dequantise, quantise
+   >>cpu       processor features
+   >>kern      the kernels, once per instruction set: the only room with intrinsics
+   >>pool      workers, parallel-for, the host's jobs
+   >>file      GGUF, shards (untrusted bytes)
+   >>tok       BPE, SPM, special tokens, chat templates
+   >>arch      hyper-parameters, tensor binding, shape checks: the only room with model names
+   >>kv        the cache: layouts, rows, snapshots' rows
+   >>nn        norm, RoPE, attention, MLA, router, experts, in stages
+   >>backend   the seam, the CPU backend, the tracing backend
+   >>run       a session's engine: prefill and decode, rewind, fork, snapshots
+   >>pick      sampling
+   >>turn      a turn: which bytes may be said, and as what
+   >>desk      every public function
 */
 #if defined(DSMOE_IMPLEMENTATION) && !defined(DSMOE_FEATURES_)
 #define DSMOE_FEATURES_ 1 /* before any system header: files beyond 2 GB, mmap and clocks also under -std=c99 */
@@ -382,7 +486,7 @@ extern "C" {
 
 // >>base
 /* Compiler macros, build switches, hooks, checked arithmetic, unaligned loads. What every room may use. Knows no model, no file, no system.
-   Test: tests/base.c */
+   Test: tests/num.c */
 #include <limits.h>
 #include <math.h>
 #include <stdarg.h>
@@ -575,7 +679,7 @@ DSM__FN int dsm__os_thread_start(dsm__os_thread *t, void *(*fn)(void *), void *a
 
 // >>mem
 /* The only room that calls the allocator, and the arena: one block that is laid out twice by the same code, first without memory (to count) and then
-   with it, so that a plan cannot differ from the use. Test: tests/plan.c, tests/oom.c */
+   with it, so that a plan cannot differ from the use. Test: tests/turns.c, tests/oom.c */
 enum { DSM__ALIGN = 64 }; /* of everything */
 DSM__FN void *dsm__mem_alloc(const dsm_allocator *a, size_t n) { /* zeroed; NULL: no memory */
     void *p = a->alloc ? a->alloc(a->user, n ? n : 1, DSM__ALIGN) : dsm__os_alloc(n ? n : 1, DSM__ALIGN);
@@ -713,10 +817,15 @@ DSM__FN dsm__arg dsm__u(uint64_t v) { dsm__arg a = dsm__i((int64_t)v); a.kind = 
 #define DSM__X(name, status, text) DSM__ERR_##name,
 typedef enum dsm__err_id { DSM__ERR_LIST(DSM__X) DSM__ERR_COUNT } dsm__err_id;
 #undef DSM__X
-DSM__FN size_t dsm__err_text(char *to, size_t cap, const char *format, va_list args) { /* always zero-terminated; cut at a whole character */
+DSM__FN size_t dsm__err_whole(const char *text, size_t n) { /* without the half character at the end of n bytes, where more follow */
+    size_t z = n;
+    while (z && ((unsigned char)text[z] & 0xC0) == 0x80 && n - z < 4) z--;
+    return z;
+}
+DSM__FN void dsm__err_text(char *to, size_t cap, const char *format, va_list args) { /* always zero-terminated */
     size_t n = 0;
-    for (; *format && n + 1 < cap; format++) {
-        char digits[24]; const char *p = format; size_t z = 1;
+    for (; *format; format++) {
+        char digits[24]; const char *p = format; size_t z = 1, most = cap - 1 - n;
         if (*format == '%') {
             dsm__arg a = va_arg(args, dsm__arg);
             if (a.kind) {
@@ -725,16 +834,15 @@ DSM__FN size_t dsm__err_text(char *to, size_t cap, const char *format, va_list a
                 do *--d = (char)('0' + v % 10); while (v /= 10);
                 if (minus) *--d = '-';
                 p = d; z = (size_t)(digits + sizeof digits - d);
-            } else { p = a.at; z = a.n > 120 ? 120 : a.n; }
+            } else { p = a.at; z = a.n > 120 ? dsm__err_whole(a.at, 120) : a.n; }
         }
-        for (size_t i = 0; i < z && n + 1 < cap; i++) to[n++] = (unsigned char)p[i] < 32 || p[i] == 127 ? '?' : p[i];
+        if (z > most) z = dsm__err_whole(p, most);
+        for (size_t i = 0; i < z; i++) to[n++] = (unsigned char)p[i] < 32 || p[i] == 127 ? '?' : p[i]; /* nobody's file name drives a terminal */
     }
-    if (*format) while (n && (to[n - 1] & 0xC0) == 0x80) n--; /* no half character at the cut */
-    if (*format && n && (to[n - 1] & 0x80)) n--;
-    to[n] = 0; return n;
+    to[n] = 0;
 }
 /* Fills the error and returns its status. Every further argument is a dsm__arg. */
-DSM__FN dsm_status dsm__err(dsm_error *error, dsm__err_id id, ...) {
+DSM__FN dsm_status dsm__err(dsm_error *error, int id /* dsm__err_id; an int, because C++ promotes it */, ...) {
     static const struct { dsm_status status; const char *text; } list[] = {
 #define DSM__X(name, status, text) { status, text },
         DSM__ERR_LIST(DSM__X)
@@ -821,7 +929,7 @@ DSM__FN double dsm__num_pow64(double base, double power) { return dsm__num_exp64
 DSM__FN void dsm__num_sincos64(double x, double *sine, double *cosine) { /* |x| < 2^30: three pieces of pi/2 keep 1e-14 */
     double k = x * 0.63661977236758134308 + 6755399441055744.0, r, z, s = 0, c = 0; int64_t q;
     memcpy(&q, &k, 8); k -= 6755399441055744.0;
-    r = ((x - k * 1.57079632673412561417e+00) - k * 6.07710050630396597660e-11) - k * 2.02226624879595063154e-21;
+    r = fma(-k, 3.5215598651832e-27, fma(-k, 6.077100506506192e-11, fma(-k, 1.57079632673412561417e+00, x)));
     z = r * r;
     for (int i = 19; i >= 3; i -= 2) s = (s + 1) * -z / (i * (i - 1));
     for (int i = 18; i >= 2; i -= 2) c = (c + 1) * -z / (i * (i - 1));
@@ -1178,7 +1286,8 @@ DSM__FN void dsm__fmt_write256(int fmt, const float *x, const float *importance,
             for (int i = 0; i < 64; i++) { const uint8_t *p = q + i / 32 * 128 + i % 32; to[16 + i] = (uint8_t)(p[0] | p[32] << 2 | p[64] << 4 | p[96] << 6); }
             return;
         }
-        for (int g = 0; g < 4; g++) { to[4 + g] = (uint8_t)(s[g] | s[g + 4] >> 4 << 6); to[8 + g] = (uint8_t)(m[g] | m[g + 4] >> 4 << 6); to[12 + g] = (uint8_t)((s[g + 4] & 15) | (m[g + 4] & 15) << 4); }
+        for (int g = 0; g < 4; g++) { to[4 + g] = (uint8_t)(s[g] | s[g + 4] >> 4 << 6); to[8 + g] = (uint8_t)(m[g] | m[g + 4] >> 4 << 6);
+                                      to[12 + g] = (uint8_t)((s[g + 4] & 15) | (m[g + 4] & 15) << 4); }
         for (int i = 0; i < 128; i++) { const uint8_t *p = q + i / 32 * 64 + i % 32; to[(fmt == DSM__FMT_Q4_K ? 16 : 48) + i] = (uint8_t)((p[0] & 15) | (p[32] & 15) << 4); }
         if (fmt == DSM__FMT_Q5_K) for (int i = 0; i < 256; i++) to[16 + i % 32] = (uint8_t)(to[16 + i % 32] | q[i] >> 4 << i / 32);
         return;
@@ -2770,6 +2879,11 @@ _Pragma("pop_macro(\"scale\")") _Pragma("pop_macro(\"least\")") _Pragma("pop_mac
 #define DSM__NARROWER &dsm__k_kernels_scalar
 #include DSMOE_HEADER_NAME
 #if !DSMOE_NO_AVX512
+#if !defined(__clang__) && defined(__cplusplus) /* g++ 12 takes the undefined lanes of its own intrinsics for a mistake */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
 #define DSM__PASS avx512
 #define DSM__ATTR __attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512vl,avx512vnni")))
 #define DSM__BITS 512
@@ -2780,6 +2894,9 @@ _Pragma("pop_macro(\"scale\")") _Pragma("pop_macro(\"least\")") _Pragma("pop_mac
 #define DSM__UNPACKS_HERE 1
 #define DSM__NARROWER &dsm__k_kernels_avx2
 #include DSMOE_HEADER_NAME
+#if !defined(__clang__) && defined(__cplusplus)
+#pragma GCC diagnostic pop
+#endif
 #endif
 #endif
 #if defined(__aarch64__) && !DSMOE_NO_NEON
@@ -3264,6 +3381,7 @@ typedef struct dsm__file_cursor {
     dsm_status status; dsm_error *error;
 } dsm__file_cursor;
 typedef struct dsm__file_head { uint64_t n_keys, n_tensors, alignment, end, split_no, split_count, split_tensors; int has_split_tensors; } dsm__file_head;
+DSM__FN int dsm__file_fail(dsm__file_cursor *c, dsm_status status) { c->status = status; return 0; }
 DSM__FN const uint8_t *dsm__file_take(dsm__file_cursor *c, uint64_t n) { /* NULL: `more`, or an error */
     const uint8_t *p = c->window + c->at;
     if (n > c->size - c->at) {
@@ -3276,9 +3394,7 @@ DSM__FN int dsm__file_take_str(dsm__file_cursor *c, uint64_t limit, dsm__str *ou
     const uint8_t *p = dsm__file_take(c, 8); uint64_t n;
     if (!p) return 0;
     n = dsm__load64(p);
-    if (n <= c->size - c->at && n > limit) {
-        c->status = dsm__err(c->error, DSM__ERR_FILE_LONG, dsm__t(c->file), dsm__s(c->kind), dsm__u(c->item), dsm__t(c->thing), dsm__u(n), dsm__u(limit));
-        return 0; }
+    if (n <= c->size - c->at && n > limit) return dsm__file_fail(c, dsm__err(c->error, DSM__ERR_FILE_LONG, dsm__t(c->file), dsm__s(c->kind), dsm__u(c->item), dsm__t(c->thing), dsm__u(n), dsm__u(limit)));
     p = dsm__file_take(c, n);
     if (!p) return 0;
     *out = dsm__str_n((const char *)p, (size_t)n); return 1;
@@ -3291,16 +3407,14 @@ DSM__FN int dsm__file_skip_value(dsm__file_cursor *c, dsm__key_ref *k) {
         k->at = (const uint8_t *)s.at; k->size = s.n; return 1; }
     if (k->type != DSM__GGUF_ARRAY) {
         k->size = dsm__file_width(k->type);
-        if (!k->size) { c->status = dsm__err(c->error, DSM__ERR_FILE_VALUE_TYPE, dsm__t(c->file), dsm__u(c->item), dsm__t(c->thing), dsm__u(k->type)); return 0; }
+        if (!k->size) return dsm__file_fail(c, dsm__err(c->error, DSM__ERR_FILE_VALUE_TYPE, dsm__t(c->file), dsm__u(c->item), dsm__t(c->thing), dsm__u(k->type)));
         return (k->at = dsm__file_take(c, k->size)) != NULL; }
     p = dsm__file_take(c, 12);
     if (!p) return 0;
     k->element = dsm__load32(p); k->count = dsm__load64(p + 4); width = dsm__file_width(k->element);
-    if (k->element == DSM__GGUF_ARRAY) { c->status = dsm__err(c->error, DSM__ERR_FILE_NESTED, dsm__t(c->file), dsm__u(c->item), dsm__t(c->thing)); return 0; }
-    if (!width && k->element != DSM__GGUF_STRING) { c->status = dsm__err(c->error, DSM__ERR_FILE_VALUE_TYPE, dsm__t(c->file), dsm__u(c->item), dsm__t(c->thing), dsm__u(k->element)); return 0; }
-    if (k->count > 1u << 30 || k->count > (c->size - c->at) / (width ? width : 8)) {
-        c->status = dsm__err(c->error, DSM__ERR_FILE_COUNT, dsm__t(c->file), dsm__s("key"), dsm__u(c->item), dsm__t(c->thing), dsm__u(k->count), dsm__u(c->size - c->at));
-        return 0; }
+    if (k->element == DSM__GGUF_ARRAY) return dsm__file_fail(c, dsm__err(c->error, DSM__ERR_FILE_NESTED, dsm__t(c->file), dsm__u(c->item), dsm__t(c->thing)));
+    if (!width && k->element != DSM__GGUF_STRING) return dsm__file_fail(c, dsm__err(c->error, DSM__ERR_FILE_VALUE_TYPE, dsm__t(c->file), dsm__u(c->item), dsm__t(c->thing), dsm__u(k->element)));
+    if (k->count > 1u << 30 || k->count > (c->size - c->at) / (width ? width : 8)) return dsm__file_fail(c, dsm__err(c->error, DSM__ERR_FILE_COUNT, dsm__t(c->file), dsm__s("key"), dsm__u(c->item), dsm__t(c->thing), dsm__u(k->count), dsm__u(c->size - c->at)));
     if (width) { k->size = k->count * width; return (k->at = dsm__file_take(c, k->size)) != NULL; }
     start = c->at; k->at = c->window + start;
     for (uint64_t i = 0; i < k->count; i++) if (!dsm__file_take_str(c, 1u << 30, &s)) return 0;
@@ -3308,8 +3422,7 @@ DSM__FN int dsm__file_skip_value(dsm__file_cursor *c, dsm__key_ref *k) {
 }
 DSM__FN int dsm__file_small_key(dsm__file_cursor *c, const dsm__key_ref *k, uint64_t *out) { /* the container's own keys must be integers */
     dsm__file_number v = dsm__file_number_at(k->type, k->at);
-    if (!dsm__file_width(k->type) || k->type == DSM__GGUF_F32 || k->type == DSM__GGUF_F64 || k->type == DSM__GGUF_BOOL || !v.whole) {
-        c->status = dsm__err(c->error, DSM__ERR_FILE_INTEGER, dsm__t(c->file), dsm__t(k->key)); return 0; }
+    if (!dsm__file_width(k->type) || k->type == DSM__GGUF_F32 || k->type == DSM__GGUF_F64 || k->type == DSM__GGUF_BOOL || !v.whole) return dsm__file_fail(c, dsm__err(c->error, DSM__ERR_FILE_INTEGER, dsm__t(c->file), dsm__t(k->key)));
     *out = v.u; return 1;
 }
 DSM__FN int dsm__file_take_key(dsm__file_cursor *c, dsm__file_head *h, dsm__key_ref *k) {
@@ -3322,8 +3435,7 @@ DSM__FN int dsm__file_take_key(dsm__file_cursor *c, dsm__file_head *h, dsm__key_
     if (!dsm__file_skip_value(c, k)) return 0;
     if (dsm__str_is(k->key, "general.alignment")) {
         if (!dsm__file_small_key(c, k, &h->alignment)) return 0;
-        if (!h->alignment || h->alignment > 1u << 24 || (h->alignment & (h->alignment - 1))) {
-            c->status = dsm__err(c->error, DSM__ERR_FILE_ALIGNMENT, dsm__t(c->file), dsm__u(h->alignment)); return 0; }
+        if (!h->alignment || h->alignment > 1u << 24 || (h->alignment & (h->alignment - 1))) return dsm__file_fail(c, dsm__err(c->error, DSM__ERR_FILE_ALIGNMENT, dsm__t(c->file), dsm__u(h->alignment)));
     } else if (dsm__str_is(k->key, "split.no")) return dsm__file_small_key(c, k, &h->split_no);
     else if (dsm__str_is(k->key, "split.count")) return dsm__file_small_key(c, k, &h->split_count);
     else if (dsm__str_is(k->key, "split.tensors.count")) { h->has_split_tensors = 1; return dsm__file_small_key(c, k, &h->split_tensors); }
@@ -3336,24 +3448,22 @@ DSM__FN int dsm__file_take_tensor(dsm__file_cursor *c, dsm__tensor_ref *t, int a
     c->thing = t->name;
     if (!(p = dsm__file_take(c, 4))) return 0;
     n_dims = dsm__load32(p);
-    if (n_dims < 1 || n_dims > 4) { c->status = dsm__err(c->error, DSM__ERR_FILE_DIMS, dsm__t(c->file), dsm__t(t->name), dsm__u(n_dims)); return 0; }
+    if (n_dims < 1 || n_dims > 4) return dsm__file_fail(c, dsm__err(c->error, DSM__ERR_FILE_DIMS, dsm__t(c->file), dsm__t(t->name), dsm__u(n_dims)));
     t->n_dims = (int)n_dims;
     if (!(p = dsm__file_take(c, 8 * n_dims + 12))) return 0;
     for (uint32_t i = 0; i < 4; i++) {
         t->ne[i] = i < n_dims ? dsm__load64(p + 8 * i) : 1;
-        if (!t->ne[i]) { c->status = dsm__err(c->error, DSM__ERR_FILE_ZERO_DIM, dsm__t(c->file), dsm__t(t->name), dsm__u(i)); return 0; }
-        if (!dsm__mul64(count, t->ne[i], &count) || count > (uint64_t)INT64_MAX) { c->status = dsm__err(c->error, DSM__ERR_FILE_HUGE, dsm__t(c->file), dsm__t(t->name)); return 0; }
+        if (!t->ne[i]) return dsm__file_fail(c, dsm__err(c->error, DSM__ERR_FILE_ZERO_DIM, dsm__t(c->file), dsm__t(t->name), dsm__u(i)));
+        if (!dsm__mul64(count, t->ne[i], &count) || count > (uint64_t)INT64_MAX) return dsm__file_fail(c, dsm__err(c->error, DSM__ERR_FILE_HUGE, dsm__t(c->file), dsm__t(t->name)));
     }
     p += 8 * n_dims;
     t->ggml = dsm__load32(p); t->offset = dsm__load64(p + 4); t->fmt = dsm__fmt_of_ggml(t->ggml); t->n_rows = count / t->ne[0];
     if (t->fmt < 0 && !any_type) {
         const char *name = dsm__fmt_ggml_name(t->ggml);
-        c->status = dsm__err(c->error, DSM__ERR_TENSOR_TYPE, dsm__t(c->file), dsm__t(t->name), dsm__u(t->ggml), dsm__s(*name == '?' ? "unknown" : name)); return 0; }
+        return dsm__file_fail(c, dsm__err(c->error, DSM__ERR_TENSOR_TYPE, dsm__t(c->file), dsm__t(t->name), dsm__u(t->ggml), dsm__s(*name == '?' ? "unknown" : name))); }
     if (!dsm__fmt_ggml_block(t->ggml, &unit, &bytes)) return 1; /* nobody knows its size */
-    if (t->ne[0] % (uint64_t)unit) {
-        c->status = dsm__err(c->error, DSM__ERR_FILE_BLOCKS, dsm__t(c->file), dsm__t(t->name), dsm__s(dsm__fmt_ggml_name(t->ggml)), dsm__u(t->ne[0]), dsm__i(unit)); return 0; }
-    if (!dsm__mul64(count / (uint64_t)unit, (uint64_t)bytes, &t->bytes) || t->bytes > (uint64_t)INT64_MAX || !dsm__to_size(t->ne[0] / (uint64_t)unit * (uint64_t)bytes, &t->stride)) {
-        c->status = dsm__err(c->error, DSM__ERR_FILE_HUGE, dsm__t(c->file), dsm__t(t->name)); return 0; }
+    if (t->ne[0] % (uint64_t)unit) return dsm__file_fail(c, dsm__err(c->error, DSM__ERR_FILE_BLOCKS, dsm__t(c->file), dsm__t(t->name), dsm__s(dsm__fmt_ggml_name(t->ggml)), dsm__u(t->ne[0]), dsm__i(unit)));
+    if (!dsm__mul64(count / (uint64_t)unit, (uint64_t)bytes, &t->bytes) || t->bytes > (uint64_t)INT64_MAX || !dsm__to_size(t->ne[0] / (uint64_t)unit * (uint64_t)bytes, &t->stride)) return dsm__file_fail(c, dsm__err(c->error, DSM__ERR_FILE_HUGE, dsm__t(c->file), dsm__t(t->name)));
     return 1;
 }
 DSM__FN int dsm__file_take_magic(dsm__file_cursor *c, dsm__file_head *h) {
@@ -3361,17 +3471,17 @@ DSM__FN int dsm__file_take_magic(dsm__file_cursor *c, dsm__file_head *h) {
     const char *guess = dsm__str_has(first, "version https://git-lfs") ? "it is a pointer of Git LFS, not the model: fetch it with `git lfs pull`"
                       : head && (*c->window == '<' || *c->window == '{') ? "it looks like a web page or an error message, not like a model: download it again"
                       : head >= 4 && !memcmp(c->window, "PK\3\4", 4) ? "it is a zip archive, perhaps of PyTorch: convert it" : "it does not begin with GGUF";
-    if (head < 4 || memcmp(c->window, "GGUF", 4)) { c->status = dsm__err(c->error, DSM__ERR_FILE_MAGIC, dsm__t(c->file), dsm__s(guess)); return 0; }
+    if (head < 4 || memcmp(c->window, "GGUF", 4)) return dsm__file_fail(c, dsm__err(c->error, DSM__ERR_FILE_MAGIC, dsm__t(c->file), dsm__s(guess)));
     if (!(p = dsm__file_take(c, 24))) return 0;
     version = dsm__load32(p + 4); h->n_tensors = dsm__load64(p + 8); h->n_keys = dsm__load64(p + 16);
-    if (version && !(version & 0xffffu)) { c->status = dsm__err(c->error, DSM__ERR_FILE_BIG_ENDIAN, dsm__t(c->file)); return 0; }
-    if (version != 2 && version != 3) { c->status = dsm__err(c->error, DSM__ERR_FILE_VERSION, dsm__t(c->file), dsm__u(version)); return 0; }
+    if (version && !(version & 0xffffu)) return dsm__file_fail(c, dsm__err(c->error, DSM__ERR_FILE_BIG_ENDIAN, dsm__t(c->file)));
+    if (version != 2 && version != 3) return dsm__file_fail(c, dsm__err(c->error, DSM__ERR_FILE_VERSION, dsm__t(c->file), dsm__u(version)));
     c->thing = dsm__str_of("tensor_count");
-    if (h->n_tensors > (c->size - 24) / 24) { c->status = dsm__err(c->error, DSM__ERR_FILE_COUNT, dsm__t(c->file), dsm__s("header"), dsm__u(0), dsm__t(c->thing), dsm__u(h->n_tensors), dsm__u(c->size - 24)); return 0; }
-    if (h->n_tensors > DSM__FILE_TENSORS) { c->status = dsm__err(c->error, DSM__ERR_FILE_LIMIT, dsm__t(c->file), dsm__u(h->n_tensors), dsm__s("tensors"), dsm__i(DSM__FILE_TENSORS)); return 0; }
+    if (h->n_tensors > (c->size - 24) / 24) return dsm__file_fail(c, dsm__err(c->error, DSM__ERR_FILE_COUNT, dsm__t(c->file), dsm__s("header"), dsm__u(0), dsm__t(c->thing), dsm__u(h->n_tensors), dsm__u(c->size - 24)));
+    if (h->n_tensors > DSM__FILE_TENSORS) return dsm__file_fail(c, dsm__err(c->error, DSM__ERR_FILE_LIMIT, dsm__t(c->file), dsm__u(h->n_tensors), dsm__s("tensors"), dsm__i(DSM__FILE_TENSORS)));
     c->thing = dsm__str_of("metadata_kv_count");
-    if (h->n_keys > (c->size - 24) / 13) { c->status = dsm__err(c->error, DSM__ERR_FILE_COUNT, dsm__t(c->file), dsm__s("header"), dsm__u(0), dsm__t(c->thing), dsm__u(h->n_keys), dsm__u(c->size - 24)); return 0; }
-    if (h->n_keys > DSM__FILE_KEYS) { c->status = dsm__err(c->error, DSM__ERR_FILE_LIMIT, dsm__t(c->file), dsm__u(h->n_keys), dsm__s("keys"), dsm__i(DSM__FILE_KEYS)); return 0; }
+    if (h->n_keys > (c->size - 24) / 13) return dsm__file_fail(c, dsm__err(c->error, DSM__ERR_FILE_COUNT, dsm__t(c->file), dsm__s("header"), dsm__u(0), dsm__t(c->thing), dsm__u(h->n_keys), dsm__u(c->size - 24)));
+    if (h->n_keys > DSM__FILE_KEYS) return dsm__file_fail(c, dsm__err(c->error, DSM__ERR_FILE_LIMIT, dsm__t(c->file), dsm__u(h->n_keys), dsm__s("keys"), dsm__i(DSM__FILE_KEYS)));
     return 1;
 }
 /* Goes through a whole header. keys, tensors NULL: only checks and counts; else there is room for as many as *h says. 0: c->more, or c->status. */
@@ -3379,7 +3489,7 @@ DSM__FN int dsm__file_walk(dsm__file_cursor *c, dsm__file_head *h, dsm__key_ref 
     dsm__key_ref key; dsm__tensor_ref tensor; uint64_t n_keys = h->n_keys, n_tensors = h->n_tensors;
     memset(h, 0, sizeof *h); h->alignment = 32; c->at = 0; c->more = 0; c->status = DSM_OK; c->kind = "header"; c->item = 0; c->thing = dsm__str_of("magic and counts");
     if (!dsm__file_take_magic(c, h)) return 0;
-    if ((keys && h->n_keys != n_keys) || (tensors && h->n_tensors != n_tensors)) { c->status = dsm__err(c->error, DSM__ERR_FILE_CHANGED, dsm__t(c->file)); return 0; }
+    if ((keys && h->n_keys != n_keys) || (tensors && h->n_tensors != n_tensors)) return dsm__file_fail(c, dsm__err(c->error, DSM__ERR_FILE_CHANGED, dsm__t(c->file)));
     c->kind = "key";
     for (uint64_t i = 0; i < h->n_keys; i++) {
         c->item = i;
@@ -4216,7 +4326,7 @@ DSM__FN void dsm__tok_choose_template(dsm__tok *t, const dsm__file *f, const dsm
     else t->family = t->spm ? DSM_TEMPLATE_RAW : t->pre == DSM__TOK_PRE_LLM ? DSM_TEMPLATE_LLM : t->pre == DSM__TOK_PRE_CODER ? DSM_TEMPLATE_CODER :
                      t->pre == DSM__TOK_PRE_V3 ? DSM_TEMPLATE_V3 : DSM_TEMPLATE_RAW;
     t->reasons |= t->family == DSM_TEMPLATE_R1;
-    dsm__err_log(log, DSM_LOG_WARNING, "%; conversations are written as %", dsm__s(s.n ? "tokenizer.chat_template is none that is known" : "the file has no chat template"),
+    dsm__err_log(log, t->family == DSM_TEMPLATE_RAW ? DSM_LOG_WARNING : DSM_LOG_INFO, "%; conversations are written as %", dsm__s(s.n ? "tokenizer.chat_template is none that is known" : "the file has no chat template"),
         dsm__s(names[t->family]));
 #undef DSM__TOK_ASSISTANT
 }
@@ -4467,8 +4577,9 @@ DSM__FN void dsm__tok_fragment(dsm__tok_run *r, const uint8_t *s, size_t n) { /*
     if (r->t->spm) dsm__tok_spm(r, s, n); else dsm__tok_split(r, dsm__tok_passes[r->t->pre], s, 0, n);
 }
 DSM__FN void dsm__tok_text(dsm__tok_run *r, const char *text, size_t n, int flags) {
-    const dsm__tok *t = r->t; const uint8_t *s = (const uint8_t *)text; size_t from = 0, i = 0, z; int32_t id = 0;
-    int mode = flags & DSM_TOKENIZE_SPECIAL ? 4 : flags & DSM__TOK_MESSAGE ? 1 : 2;
+    const dsm__tok *t = r->t; const uint8_t *s = (const uint8_t *)text; size_t from = 0, i = 0, z; int32_t id = 0; int mode;
+    if (!n) return;
+    mode = flags & DSM_TOKENIZE_SPECIAL ? 4 : flags & DSM__TOK_MESSAGE ? 1 : 2;
     while (i < n && r->status >= 0)
         if ((t->first[s[i]] & mode) && (z = dsm__tok_added_at(t, s + i, n - i, mode, &id)) > 0) {
             dsm__tok_fragment(r, s + from, i - from);
@@ -4563,6 +4674,7 @@ DSM__FN void dsm__tok_page_end(dsm__tok_page *p, const char *text) { /* the end 
 }
 DSM__FN void dsm__tok_page_message(dsm__tok_page *p, const dsm_message *m) { /* an earlier answer without its reasoning, where the model wants that */
     size_t n = m->size || !m->text ? m->size : strlen(m->text), from = 0;
+    if (!n) return;
     if (m->role == DSM_ASSISTANT && p->r->t->reasons)
         for (size_t i = n; i >= 8; i--) if (m->text[i - 1] == '>' && !memcmp(m->text + i - 8, "</think>", 8)) { from = i; break; }
     dsm__tok_page_text(p, m->text + from, n - from);
@@ -4737,6 +4849,8 @@ typedef struct dsm__arch_reader {
 } dsm__arch_reader;
 static const float dsm__arch_nowhere[1] = { 0 }; /* a vector of a header_only model: present, not to be read */
 
+DSM__FN void dsm__arch_fail(dsm__arch_reader *r, dsm_status status) { r->status = status; }
+
 /* --- keys --- */
 DSM__FN const char *dsm__arch_key(dsm__arch_reader *r, const char *name) { /* with the architecture before it */
     size_t n = r->m->architecture.n;
@@ -4748,8 +4862,8 @@ DSM__FN uint64_t dsm__arch_uint(dsm__arch_reader *r, const char *name, uint64_t 
     if (r->status) return least;
     k = dsm__file_key(r->f, dsm__arch_key(r, name));
     r->status = dsm__file_u64(r->f, r->key, fallback, &v, r->error);
-    if (!r->status && k && k->type == DSM__GGUF_ARRAY && k->count < (uint64_t)r->n_blocks) r->status = dsm__err(r->error, DSM__ERR_KEY_LAYERS, dsm__s(r->key), dsm__u(k->count), dsm__i(r->n_blocks));
-    if (!r->status && (k || fallback > most) && (v < least || v > most)) r->status = dsm__err(r->error, DSM__ERR_KEY_RANGE, dsm__s(r->key), dsm__u(v), dsm__u(least), dsm__u(most));
+    if (!r->status && k && k->type == DSM__GGUF_ARRAY && k->count < (uint64_t)r->n_blocks) dsm__arch_fail(r, dsm__err(r->error, DSM__ERR_KEY_LAYERS, dsm__s(r->key), dsm__u(k->count), dsm__i(r->n_blocks)));
+    if (!r->status && (k || fallback > most) && (v < least || v > most)) dsm__arch_fail(r, dsm__err(r->error, DSM__ERR_KEY_RANGE, dsm__s(r->key), dsm__u(v), dsm__u(least), dsm__u(most)));
     return r->status ? least : v;
 }
 DSM__FN int dsm__arch_int(dsm__arch_reader *r, const char *name, uint64_t fallback, int least, int most) { return (int)dsm__arch_uint(r, name, fallback, (uint64_t)least, (uint64_t)most); }
@@ -4757,12 +4871,12 @@ DSM__FN double dsm__arch_float(dsm__arch_reader *r, const char *name, double fal
     double v = 1;
     if (r->status) return 1;
     r->status = dsm__file_f64(r->f, dsm__arch_key(r, name), fallback, &v, r->error);
-    if (!r->status && !(v > -3e38 && v < 3e38)) r->status = dsm__err(r->error, DSM__ERR_KEY_FINITE, dsm__s(r->key), dsm__s(""));
+    if (!r->status && !(v > -3e38 && v < 3e38)) dsm__arch_fail(r, dsm__err(r->error, DSM__ERR_KEY_FINITE, dsm__s(r->key), dsm__s("")));
     return r->status ? 1 : v;
 }
 DSM__FN double dsm__arch_above(dsm__arch_reader *r, const char *name, double fallback, double limit, const char *limit_name) { /* finite, above a limit */
     double v = dsm__arch_float(r, name, fallback);
-    if (!r->status && !(v > limit)) r->status = dsm__err(r->error, DSM__ERR_KEY_FINITE, dsm__s(r->key), dsm__s(limit_name));
+    if (!r->status && !(v > limit)) dsm__arch_fail(r, dsm__err(r->error, DSM__ERR_KEY_FINITE, dsm__s(r->key), dsm__s(limit_name)));
     return r->status ? 2 : v;
 }
 /* Keys that change the mathematics, with the value that changes nothing (0 never does): better no answer than a wrong one. */
@@ -4777,23 +4891,23 @@ DSM__FN void dsm__arch_refuse(dsm__arch_reader *r) {
         if (!k || !dsm__file_width(k->type == DSM__GGUF_ARRAY ? k->element : k->type)) continue;
         for (uint64_t j = 0; j < k->count && !r->status; j++) {
             double v = dsm__file_element(k, j).d;
-            if (!(v >= 0 && v <= 0) && !(v >= list[i].neutral && v <= list[i].neutral)) r->status = dsm__err(r->error, DSM__ERR_ARCH_KEY, dsm__s(r->key)); }
+            if (!(v >= 0 && v <= 0) && !(v >= list[i].neutral && v <= list[i].neutral)) dsm__arch_fail(r, dsm__err(r->error, DSM__ERR_ARCH_KEY, dsm__s(r->key))); }
     }
     if (!r->status) { /* a window that the context never leaves is none */
         uint64_t window = dsm__arch_uint(r, "attention.sliding_window", 0, 0, UINT64_MAX - 1), context = dsm__arch_uint(r, "context_length", 0, 0, UINT64_MAX - 1);
-        if (!r->status && window && window < context) r->status = dsm__err(r->error, DSM__ERR_ARCH_KEY, dsm__s(dsm__arch_key(r, "attention.sliding_window"))); }
+        if (!r->status && window && window < context) dsm__arch_fail(r, dsm__err(r->error, DSM__ERR_ARCH_KEY, dsm__s(dsm__arch_key(r, "attention.sliding_window")))); }
     if (!r->status && dsm__file_key(r->f, dsm__arch_key(r, "attention.causal"))) {
         int causal = 1;
         r->status = dsm__file_bool(r->f, r->key, 1, &causal, r->error);
-        if (!r->status && !causal) r->status = dsm__err(r->error, DSM__ERR_ARCH_KEY, dsm__s(r->key)); }
+        if (!r->status && !causal) dsm__arch_fail(r, dsm__err(r->error, DSM__ERR_ARCH_KEY, dsm__s(r->key))); }
 }
 DSM__FN void dsm__arch_experts(dsm__arch_reader *r) {
-    dsm__arch *m = r->m; int gating, has_groups, E;
+    dsm__arch *m = r->m; int gating, has_groups, experts;
     if (m->family != DSM__ARCH_DEEPSEEK && m->family != DSM__ARCH_DEEPSEEK2) {
-        if (dsm__arch_int(r, "expert_count", 0, 0, INT_MAX) && !r->status) r->status = dsm__err(r->error, DSM__ERR_ARCH_EXPERTS, dsm__s(r->key));
+        if (dsm__arch_int(r, "expert_count", 0, 0, INT_MAX) && !r->status) dsm__arch_fail(r, dsm__err(r->error, DSM__ERR_ARCH_EXPERTS, dsm__s(r->key)));
         m->n_dense = m->n_layers + m->n_mtp; return; }
-    m->n_experts = E = dsm__arch_int(r, "expert_count", DSM__REQUIRED, 1, DSM__ARCH_EXPERTS);
-    m->n_used = dsm__arch_int(r, "expert_used_count", DSM__REQUIRED, 1, E);
+    m->n_experts = experts = dsm__arch_int(r, "expert_count", DSM__REQUIRED, 1, DSM__ARCH_EXPERTS);
+    m->n_used = dsm__arch_int(r, "expert_used_count", DSM__REQUIRED, 1, experts);
     m->expert_width = dsm__arch_int(r, "expert_feed_forward_length", DSM__REQUIRED, 1, DSM__ARCH_WIDTH);
     m->n_dense = dsm__arch_int(r, "leading_dense_block_count", 0, 0, m->n_layers + m->n_mtp);
     m->n_shared = -1; /* as many as the tensors say */
@@ -4802,16 +4916,16 @@ DSM__FN void dsm__arch_experts(dsm__arch_reader *r) {
     if (!(m->expert_scale < 0 || m->expert_scale > 0)) m->expert_scale = 1;
     if (!r->status) r->status = dsm__file_bool(r->f, dsm__arch_key(r, "expert_weights_norm"), 0, &m->normalize, r->error);
     gating = dsm__arch_int(r, "expert_gating_func", 0, 0, 255);
-    if (!r->status && gating > 2) r->status = dsm__err(r->error, gating > 4 ? DSM__ERR_KEY_RANGE : DSM__ERR_KEY_GATING, dsm__s(r->key), dsm__i(gating), dsm__i(0), dsm__i(4));
+    if (!r->status && gating > 2) dsm__arch_fail(r, dsm__err(r->error, gating > 4 ? DSM__ERR_KEY_RANGE : DSM__ERR_KEY_GATING, dsm__s(r->key), dsm__i(gating), dsm__i(0), dsm__i(4)));
     m->sigmoid = gating == 2;
     has_groups = dsm__arch_has(r, "expert_group_count");
     if (has_groups) m->n_groups = dsm__arch_int(r, "expert_group_count", 0, 0, DSM__ARCH_EXPERTS);
-    else if ((E == 256 && m->sigmoid) || E == 160) { m->n_groups = 8; m->n_groups_used = E == 256 ? 4 : 3; } /* V3 and V2 files from before the key existed */
+    else if ((experts == 256 && m->sigmoid) || experts == 160) { m->n_groups = 8; m->n_groups_used = experts == 256 ? 4 : 3; } /* V3 and V2 files from before the key existed */
     if (m->n_groups <= 1) m->n_groups = m->n_groups_used = 0;
     else {
         if (has_groups) m->n_groups_used = dsm__arch_int(r, "expert_group_used_count", DSM__REQUIRED, 1, m->n_groups);
-        if (!r->status && (E % m->n_groups || E / m->n_groups < 2 || E / m->n_groups * m->n_groups_used < m->n_used))
-            r->status = dsm__err(r->error, DSM__ERR_GROUPS, dsm__i(E), dsm__i(m->n_groups), dsm__i(m->n_groups_used), dsm__i(m->n_used)); }
+        if (!r->status && (experts % m->n_groups || experts / m->n_groups < 2 || experts / m->n_groups * m->n_groups_used < m->n_used))
+            dsm__arch_fail(r, dsm__err(r->error, DSM__ERR_GROUPS, dsm__i(experts), dsm__i(m->n_groups), dsm__i(m->n_groups_used), dsm__i(m->n_used))); }
 }
 DSM__FN void dsm__arch_heads(dsm__arch_reader *r) {
     dsm__arch *m = r->m; uint64_t by_head; int key = 0;
@@ -4822,34 +4936,34 @@ DSM__FN void dsm__arch_heads(dsm__arch_reader *r) {
         m->n_rot = dsm__arch_int(r, "rope.dimension_count", DSM__REQUIRED, 1, 1 << 16);
         m->head_k = dsm__arch_has(r, "attention.key_length_mla") ? dsm__arch_int(r, "attention.key_length_mla", 0, 1, 1 << 16) : dsm__arch_int(r, "attention.key_length", DSM__REQUIRED, 1, 1 << 16);
         m->head_v = dsm__arch_has(r, "attention.value_length_mla") ? dsm__arch_int(r, "attention.value_length_mla", 0, 1, 1 << 16) : dsm__arch_int(r, "attention.value_length", DSM__REQUIRED, 1, 1 << 16);
-        if (!r->status && m->head_k <= m->n_rot) r->status = dsm__err(r->error, DSM__ERR_MLA_ROPE, dsm__i(m->head_k), dsm__i(m->n_rot));
+        if (!r->status && m->head_k <= m->n_rot) dsm__arch_fail(r, dsm__err(r->error, DSM__ERR_MLA_ROPE, dsm__i(m->head_k), dsm__i(m->n_rot)));
         m->nope = m->head_k - m->n_rot; m->n_kv_heads = 1;
     } else {
         m->n_kv_heads = dsm__arch_int(r, "attention.head_count_kv", (uint64_t)m->n_heads, 1, m->n_heads);
-        if (!r->status && m->n_heads % m->n_kv_heads) r->status = dsm__err(r->error, DSM__ERR_HEADS_DIVIDE, dsm__s(r->key), dsm__i(m->n_kv_heads), dsm__s("attention.head_count"), dsm__i(m->n_heads));
+        if (!r->status && m->n_heads % m->n_kv_heads) dsm__arch_fail(r, dsm__err(r->error, DSM__ERR_HEADS_DIVIDE, dsm__s(r->key), dsm__i(m->n_kv_heads), dsm__s("attention.head_count"), dsm__i(m->n_heads)));
         by_head = (uint64_t)(m->width / m->n_heads);
         for (int i = 0; i < 2; i++) if (!dsm__arch_has(r, i ? "attention.value_length" : "attention.key_length") && m->width % m->n_heads && !r->status) {
             dsm__arch_key(r, "attention.head_count");
-            r->status = dsm__err(r->error, DSM__ERR_HEADS_DIVIDE, dsm__s(r->key), dsm__i(m->n_heads), dsm__s("embedding_length"), dsm__i(m->width)); }
+            dsm__arch_fail(r, dsm__err(r->error, DSM__ERR_HEADS_DIVIDE, dsm__s(r->key), dsm__i(m->n_heads), dsm__s("embedding_length"), dsm__i(m->width))); }
         m->head_k = dsm__arch_int(r, "attention.key_length", by_head, 1, 1 << 16);
         m->head_v = dsm__arch_int(r, "attention.value_length", by_head, 1, 1 << 16);
         key = dsm__arch_int(r, "rope.dimension_count", 0, 0, 1 << 16);
         m->n_rot = key ? key : m->head_k;
     }
     dsm__arch_key(r, "rope.dimension_count");
-    if (!r->status && (m->n_rot > m->head_k || m->n_rot % 2)) r->status = dsm__err(r->error, DSM__ERR_KEY_RANGE, dsm__s(r->key), dsm__i(m->n_rot), dsm__s("even numbers up"), dsm__i(m->head_k));
+    if (!r->status && (m->n_rot > m->head_k || m->n_rot % 2)) dsm__arch_fail(r, dsm__err(r->error, DSM__ERR_KEY_RANGE, dsm__s(r->key), dsm__i(m->n_rot), dsm__s("even numbers up"), dsm__i(m->head_k)));
 }
 DSM__FN void dsm__arch_numbers(dsm__arch_reader *r) {
     dsm__arch *m = r->m; double eps;
     r->n_blocks = dsm__arch_int(r, "block_count", DSM__REQUIRED, 1, DSM__ARCH_LAYERS);
     m->n_mtp = dsm__arch_int(r, "nextn_predict_layers", 0, 0, r->n_blocks - 1);
     m->n_layers = r->n_blocks - m->n_mtp;
-    if (m->n_mtp && m->family != DSM__ARCH_DEEPSEEK2 && !r->status) r->status = dsm__err(r->error, DSM__ERR_ARCH_KEY, dsm__s(dsm__arch_key(r, "nextn_predict_layers")));
+    if (m->n_mtp && m->family != DSM__ARCH_DEEPSEEK2 && !r->status) dsm__arch_fail(r, dsm__err(r->error, DSM__ERR_ARCH_KEY, dsm__s(dsm__arch_key(r, "nextn_predict_layers"))));
     m->width = dsm__arch_int(r, "embedding_length", DSM__REQUIRED, 1, DSM__ARCH_WIDTH);
     { uint64_t context = dsm__arch_uint(r, "context_length", DSM__REQUIRED, 1, UINT64_MAX - 1); m->context = context > DSM__ARCH_CONTEXT ? (int)DSM__ARCH_CONTEXT : (int)context; }
     m->ffn_width = dsm__arch_int(r, "feed_forward_length", DSM__REQUIRED, 1, DSM__ARCH_WIDTH);
     eps = dsm__arch_float(r, "attention.layer_norm_rms_epsilon", DSM__REQUIRED_F64); m->eps = (float)eps;
-    if (!r->status && !(m->eps >= 0)) r->status = dsm__err(r->error, DSM__ERR_KEY_FINITE, dsm__s(r->key), dsm__s(", not negative"));
+    if (!r->status && !(m->eps >= 0)) dsm__arch_fail(r, dsm__err(r->error, DSM__ERR_KEY_FINITE, dsm__s(r->key), dsm__s(", not negative")));
     dsm__arch_heads(r);
     dsm__arch_experts(r);
     dsm__arch_refuse(r);
@@ -4863,7 +4977,7 @@ DSM__FN void dsm__arch_rope(dsm__arch_reader *r, const float *freqs /* [n_rot/2]
     if (r->status) return;
     if (0 != (r->status = dsm__file_str(r->f, dsm__arch_key(r, "rope.scaling.type"), "linear", &kind, r->error))) return;
     yarn = dsm__str_is(kind, "yarn"); none = dsm__str_is(kind, "none");
-    if (!yarn && !none && !dsm__str_is(kind, "linear")) { r->status = dsm__err(r->error, DSM__ERR_ROPE_TYPE, dsm__s(r->key), dsm__t(kind)); return; }
+    if (!yarn && !none && !dsm__str_is(kind, "linear")) { dsm__arch_fail(r, dsm__err(r->error, DSM__ERR_ROPE_TYPE, dsm__s(r->key), dsm__t(kind))); return; }
     factor = dsm__arch_above(r, "rope.scaling.factor", 0, -1e-30, ", not negative");
     if (!(factor > 0)) factor = dsm__arch_above(r, "rope.scale_linear", 0, -1e-30, ", not negative");
     if (!(factor > 0) || none) factor = 1;
@@ -4889,13 +5003,13 @@ DSM__FN void dsm__arch_rope(dsm__arch_reader *r, const float *freqs /* [n_rot/2]
         double whole = (ext < 0 || ext > 0 ? amplitude : amplitude * (1 + .1 * log_factor)) * (1 + .1 * log_mul * log_factor);
         scale *= whole * whole; }
     m->rope_amplitude = (float)amplitude; m->attn_scale = (float)scale;
-    if (!r->status && (!dsm__num_finite(m->rope_amplitude) || !dsm__num_finite(m->attn_scale))) r->status = dsm__err(r->error, DSM__ERR_KEY_FINITE, dsm__s(dsm__arch_key(r, "rope.scaling.attn_factor")), dsm__s(" of a sensible size"));
+    if (!r->status && (!dsm__num_finite(m->rope_amplitude) || !dsm__num_finite(m->attn_scale))) dsm__arch_fail(r, dsm__err(r->error, DSM__ERR_KEY_FINITE, dsm__s(dsm__arch_key(r, "rope.scaling.attn_factor")), dsm__s(" of a sensible size")));
     for (int i = 0; i < half && !r->status; i++) {
         double theta = dsm__num_pow64(base, -2.0 * i / m->n_rot), slow, keep = (i - low) / high;
         if (freqs) theta /= (double)freqs[i];
         slow = theta / factor; keep = ext < 0 || ext > 0 ? (1 - (keep < 0 ? 0 : keep > 1 ? 1 : keep)) * ext : 0;
         theta = keep < 0 || keep > 0 ? slow * (1 - keep) + theta * keep : slow;
-        if (!(theta > -64 && theta < 64)) r->status = dsm__err(r->error, DSM__ERR_ROPE_TABLE, dsm__t(m->architecture), dsm__i(i));
+        if (!(theta > -64 && theta < 64)) dsm__arch_fail(r, dsm__err(r->error, DSM__ERR_ROPE_TABLE, dsm__t(m->architecture), dsm__i(i)));
         if (m->rope_theta) m->rope_theta[i] = theta;
     }
 }
@@ -4916,16 +5030,16 @@ DSM__FN const dsm__tensor_ref *dsm__arch_tensor(dsm__arch_reader *r, const char 
     const dsm__tensor_ref *t; uint64_t want[4]; int n_want = ne2 != 1 ? 3 : ne1 != 1 ? 2 : 1;
     if (r->status) return NULL;
     t = dsm__file_tensor(r->f, dsm__arch_name(r, name)); want[0] = ne0; want[1] = ne1; want[2] = ne2; want[3] = 1;
-    if (!t) { if (required) r->status = dsm__err(r->error, DSM__ERR_TENSOR_MISSING, dsm__s(r->name)); return NULL; }
+    if (!t) { if (required) dsm__arch_fail(r, dsm__err(r->error, DSM__ERR_TENSOR_MISSING, dsm__s(r->name))); return NULL; }
     r->used[t - r->f->tensors] = 1;
     if (memcmp(t->ne, want, sizeof want) && !(flat && t->ne[0] == ne0 && t->ne[1] == ne1 * ne2 && t->ne[2] == 1 && t->ne[3] == 1)) {
         char is[96], should[96];
         dsm__arch_shape_text(is, t->ne, t->n_dims); dsm__arch_shape_text(should, want, n_want);
-        r->status = dsm__err(r->error, DSM__ERR_TENSOR_SHAPE, dsm__s(r->name), dsm__s(is), dsm__s(should)); return NULL; }
+        dsm__arch_fail(r, dsm__err(r->error, DSM__ERR_TENSOR_SHAPE, dsm__s(r->name), dsm__s(is), dsm__s(should))); return NULL; }
     if (t->fmt < 0) { /* only header_only lets them come this far */
         const char *type = dsm__fmt_ggml_name(t->ggml);
-        r->status = dsm__err(r->error, DSM__ERR_TENSOR_TYPE, dsm__t(r->m->architecture), dsm__t(t->name), dsm__u(t->ggml), dsm__s(*type == '?' ? "unknown" : type)); return NULL; }
-    if (t->n_rows > INT_MAX || t->ne[0] > INT_MAX) { r->status = dsm__err(r->error, DSM__ERR_TOO_LARGE, dsm__s(r->name)); return NULL; }
+        dsm__arch_fail(r, dsm__err(r->error, DSM__ERR_TENSOR_TYPE, dsm__t(r->m->architecture), dsm__t(t->name), dsm__u(t->ggml), dsm__s(*type == '?' ? "unknown" : type))); return NULL; }
+    if (t->n_rows > INT_MAX || t->ne[0] > INT_MAX) { dsm__arch_fail(r, dsm__err(r->error, DSM__ERR_TOO_LARGE, dsm__s(r->name))); return NULL; }
     if (r->layer < r->m->n_layers) {
         uint64_t n = t->n_rows * t->ne[0]; const dsm__arch *m = r->m;
         r->m->parameters += n; r->m->active += m->n_experts && ne2 == (uint64_t)m->n_experts && dsm__str_has(t->name, "_exps.") ? n / (uint64_t)m->n_experts * (uint64_t)m->n_used : n; }
@@ -4940,7 +5054,7 @@ DSM__FN dsm__mat dsm__arch_mat(dsm__arch_reader *r, const char *name, int requir
 DSM__FN const float *dsm__arch_vector(dsm__arch_reader *r, const char *name, int required, uint64_t n) { /* as aligned F32 */
     const dsm__tensor_ref *t = dsm__arch_tensor(r, name, required, n, 1, 1, 0); float *to; unsigned off;
     if (!t) return NULL;
-    if (t->fmt != DSM__FMT_F32 && t->fmt != DSM__FMT_F16 && t->fmt != DSM__FMT_BF16) { r->status = dsm__err(r->error, DSM__ERR_TENSOR_FLOAT, dsm__s(r->name), dsm__s(dsm__fmt_ggml_name(t->ggml))); return NULL; }
+    if (t->fmt != DSM__FMT_F32 && t->fmt != DSM__FMT_F16 && t->fmt != DSM__FMT_BF16) { dsm__arch_fail(r, dsm__err(r->error, DSM__ERR_TENSOR_FLOAT, dsm__s(r->name), dsm__s(dsm__fmt_ggml_name(t->ggml)))); return NULL; }
     off = (unsigned)((t->data ? (uint64_t)(uintptr_t)t->data : t->offset) & 3u);
     if (t->fmt == DSM__FMT_F32 && !off) return t->data ? (const float *)(const void *)t->data : dsm__arch_nowhere;
     to = (float *)dsm__mem_take(&r->vectors, n, sizeof *to);
@@ -4949,83 +5063,83 @@ DSM__FN const float *dsm__arch_vector(dsm__arch_reader *r, const char *name, int
     return to;
 }
 DSM__FN void dsm__arch_bind_mla(dsm__arch_reader *r, dsm__layer *y) {
-    const dsm__arch *m = r->m; uint64_t D = (uint64_t)m->width, H = (uint64_t)m->n_heads, P = (uint64_t)m->nope, R = (uint64_t)m->n_rot, V = (uint64_t)m->head_v, latent = (uint64_t)m->latent, Q = (uint64_t)m->q_rank;
+    const dsm__arch *m = r->m; uint64_t width = (uint64_t)m->width, heads = (uint64_t)m->n_heads, nope = (uint64_t)m->nope, rot = (uint64_t)m->n_rot, value = (uint64_t)m->head_v, latent = (uint64_t)m->latent, rank = (uint64_t)m->q_rank;
     int k_b, v_b, kv_b;
-    if (dsm__arch_present(r, "attn_q.weight")) y->q = dsm__arch_mat(r, "attn_q.weight", 1, D, H * (P + R), 1, 0);
+    if (dsm__arch_present(r, "attn_q.weight")) y->q = dsm__arch_mat(r, "attn_q.weight", 1, width, heads * (nope + rot), 1, 0);
     else {
-        if (!r->status && !Q) r->status = dsm__err(r->error, dsm__arch_present(r, "attn_q_a.weight") ? DSM__ERR_KEY_MISSING : DSM__ERR_TENSOR_MISSING, dsm__s(dsm__arch_present(r, "attn_q_a.weight") ? dsm__arch_key(r, "attention.q_lora_rank") : dsm__arch_name(r, "attn_q.weight")));
-        y->q_a = dsm__arch_mat(r, "attn_q_a.weight", 1, D, Q, 1, 0);
-        y->q_a_norm = dsm__arch_vector(r, "attn_q_a_norm.weight", 1, Q);
-        y->q_b = dsm__arch_mat(r, "attn_q_b.weight", 1, Q, H * (P + R), 1, 0); }
-    y->kv_a = dsm__arch_mat(r, "attn_kv_a_mqa.weight", 1, D, latent + R, 1, 0);
+        if (!r->status && !rank) dsm__arch_fail(r, dsm__err(r->error, dsm__arch_present(r, "attn_q_a.weight") ? DSM__ERR_KEY_MISSING : DSM__ERR_TENSOR_MISSING, dsm__s(dsm__arch_present(r, "attn_q_a.weight") ? dsm__arch_key(r, "attention.q_lora_rank") : dsm__arch_name(r, "attn_q.weight"))));
+        y->q_a = dsm__arch_mat(r, "attn_q_a.weight", 1, width, rank, 1, 0);
+        y->q_a_norm = dsm__arch_vector(r, "attn_q_a_norm.weight", 1, rank);
+        y->q_b = dsm__arch_mat(r, "attn_q_b.weight", 1, rank, heads * (nope + rot), 1, 0); }
+    y->kv_a = dsm__arch_mat(r, "attn_kv_a_mqa.weight", 1, width, latent + rot, 1, 0);
     y->kv_a_norm = dsm__arch_vector(r, "attn_kv_a_norm.weight", 1, latent);
     k_b = dsm__arch_present(r, "attn_k_b.weight"); v_b = dsm__arch_present(r, "attn_v_b.weight"); kv_b = dsm__arch_present(r, "attn_kv_b.weight");
-    if (!r->status && k_b != v_b && !kv_b) r->status = dsm__err(r->error, DSM__ERR_TENSOR_PAIR, dsm__s(k_b ? "attn_k_b.weight" : "attn_v_b.weight"), dsm__s(dsm__arch_name(r, k_b ? "attn_v_b.weight" : "attn_k_b.weight")));
-    if (!r->status && k_b != v_b) r->status = dsm__err(r->error, DSM__ERR_TENSOR_MISSING, dsm__s(dsm__arch_name(r, k_b ? "attn_v_b.weight" : "attn_k_b.weight")));
+    if (!r->status && k_b != v_b && !kv_b) dsm__arch_fail(r, dsm__err(r->error, DSM__ERR_TENSOR_PAIR, dsm__s(k_b ? "attn_k_b.weight" : "attn_v_b.weight"), dsm__s(dsm__arch_name(r, k_b ? "attn_v_b.weight" : "attn_k_b.weight"))));
+    if (!r->status && k_b != v_b) dsm__arch_fail(r, dsm__err(r->error, DSM__ERR_TENSOR_MISSING, dsm__s(dsm__arch_name(r, k_b ? "attn_v_b.weight" : "attn_k_b.weight"))));
     y->split = k_b && v_b;
     if (y->split) {
-        y->k_b = dsm__arch_mat(r, "attn_k_b.weight", 1, P, latent, H, 1); y->v_b = dsm__arch_mat(r, "attn_v_b.weight", 1, latent, V, H, 1);
-        y->k_b_head_stride = y->k_b.stride * (size_t)latent; y->v_b_head_stride = y->v_b.stride * (size_t)V;
+        y->k_b = dsm__arch_mat(r, "attn_k_b.weight", 1, nope, latent, heads, 1); y->v_b = dsm__arch_mat(r, "attn_v_b.weight", 1, latent, value, heads, 1);
+        y->k_b_head_stride = y->k_b.stride * (size_t)latent; y->v_b_head_stride = y->v_b.stride * (size_t)value;
         if (kv_b && !r->status) { /* the same weights once more, not used */
             uint64_t all = r->m->parameters, active = r->m->active;
-            dsm__arch_mat(r, "attn_kv_b.weight", 1, latent, H * (P + V), 1, 0); r->m->parameters = all; r->m->active = active; }
+            dsm__arch_mat(r, "attn_kv_b.weight", 1, latent, heads * (nope + value), 1, 0); r->m->parameters = all; r->m->active = active; }
     } else {
-        y->kv_b = dsm__arch_mat(r, "attn_kv_b.weight", 1, latent, H * (P + V), 1, 0);
-        y->v_b = y->kv_b; y->v_b.n_rows = (int)(H * V); y->kv_b_head_stride = y->v_b_head_stride = y->kv_b.stride * (size_t)(P + V);
-        if (y->v_b.data) y->v_b.data += y->kv_b.stride * (size_t)P; }
-    y->o = dsm__arch_mat(r, "attn_output.weight", 1, H * V, D, 1, 0);
+        y->kv_b = dsm__arch_mat(r, "attn_kv_b.weight", 1, latent, heads * (nope + value), 1, 0);
+        y->v_b = y->kv_b; y->v_b.n_rows = (int)(heads * value); y->kv_b_head_stride = y->v_b_head_stride = y->kv_b.stride * (size_t)(nope + value);
+        if (y->v_b.data) y->v_b.data += y->kv_b.stride * (size_t)nope; }
+    y->o = dsm__arch_mat(r, "attn_output.weight", 1, heads * value, width, 1, 0);
 }
 DSM__FN void dsm__arch_bind_heads(dsm__arch_reader *r, dsm__layer *y) {
-    const dsm__arch *m = r->m; uint64_t D = (uint64_t)m->width, H = (uint64_t)m->n_heads, K = (uint64_t)m->n_kv_heads, d_k = (uint64_t)m->head_k, d_v = (uint64_t)m->head_v; int bias = m->family == DSM__ARCH_QWEN2;
-    y->q = dsm__arch_mat(r, "attn_q.weight", 1, D, H * d_k, 1, 0); y->q_bias = dsm__arch_vector(r, "attn_q.bias", bias, H * d_k);
-    y->k = dsm__arch_mat(r, "attn_k.weight", 1, D, K * d_k, 1, 0); y->k_bias = dsm__arch_vector(r, "attn_k.bias", bias, K * d_k);
-    y->v = dsm__arch_mat(r, "attn_v.weight", 1, D, K * d_v, 1, 0); y->v_bias = dsm__arch_vector(r, "attn_v.bias", bias, K * d_v);
-    y->o = dsm__arch_mat(r, "attn_output.weight", 1, H * d_v, D, 1, 0);
+    const dsm__arch *m = r->m; uint64_t width = (uint64_t)m->width, heads = (uint64_t)m->n_heads, kv_heads = (uint64_t)m->n_kv_heads, d_k = (uint64_t)m->head_k, d_v = (uint64_t)m->head_v; int bias = m->family == DSM__ARCH_QWEN2;
+    y->q = dsm__arch_mat(r, "attn_q.weight", 1, width, heads * d_k, 1, 0); y->q_bias = dsm__arch_vector(r, "attn_q.bias", bias, heads * d_k);
+    y->k = dsm__arch_mat(r, "attn_k.weight", 1, width, kv_heads * d_k, 1, 0); y->k_bias = dsm__arch_vector(r, "attn_k.bias", bias, kv_heads * d_k);
+    y->v = dsm__arch_mat(r, "attn_v.weight", 1, width, kv_heads * d_v, 1, 0); y->v_bias = dsm__arch_vector(r, "attn_v.bias", bias, kv_heads * d_v);
+    y->o = dsm__arch_mat(r, "attn_output.weight", 1, heads * d_v, width, 1, 0);
     if (m->family == DSM__ARCH_QWEN3) { y->q_norm = dsm__arch_vector(r, "attn_q_norm.weight", 1, d_k); y->k_norm = dsm__arch_vector(r, "attn_k_norm.weight", 1, d_k); }
 }
 DSM__FN void dsm__arch_bind_experts(dsm__arch_reader *r, dsm__layer *y) {
-    dsm__arch *m = r->m; uint64_t D = (uint64_t)m->width, F = (uint64_t)m->expert_width, E = (uint64_t)m->n_experts, S; const dsm__tensor_ref *t; int top2;
+    dsm__arch *m = r->m; uint64_t width = (uint64_t)m->width, hidden = (uint64_t)m->expert_width, experts = (uint64_t)m->n_experts, shared; const dsm__tensor_ref *t; int top2;
     y->moe = 1;
-    y->router = dsm__arch_mat(r, "ffn_gate_inp.weight", 1, D, E, 1, 0);
+    y->router = dsm__arch_mat(r, "ffn_gate_inp.weight", 1, width, experts, 1, 0);
     if (!r->status && y->router.fmt != DSM__FMT_F32 && y->router.fmt != DSM__FMT_F16 && y->router.fmt != DSM__FMT_BF16) {
-        t = dsm__file_tensor(r->f, r->name); r->status = dsm__err(r->error, DSM__ERR_TENSOR_FLOAT, dsm__s(r->name), dsm__s(dsm__fmt_ggml_name(t->ggml))); }
-    y->router_bias = dsm__arch_vector(r, "exp_probs_b.bias", 0, E);
+        t = dsm__file_tensor(r->f, r->name); dsm__arch_fail(r, dsm__err(r->error, DSM__ERR_TENSOR_FLOAT, dsm__s(r->name), dsm__s(dsm__fmt_ggml_name(t->ggml)))); }
+    y->router_bias = dsm__arch_vector(r, "exp_probs_b.bias", 0, experts);
     top2 = y->router_bias != NULL;
     if (m->group_top2 < 0) m->group_top2 = top2;
-    else if (m->group_top2 != top2 && !r->status) r->status = dsm__err(r->error, DSM__ERR_TENSOR_SOME, dsm__s(dsm__arch_name(r, "exp_probs_b.bias")));
+    else if (m->group_top2 != top2 && !r->status) dsm__arch_fail(r, dsm__err(r->error, DSM__ERR_TENSOR_SOME, dsm__s(dsm__arch_name(r, "exp_probs_b.bias"))));
     y->fused_gate_up = dsm__arch_present(r, "ffn_gate_up_exps.weight");
-    if (y->fused_gate_up) y->gate_exps = dsm__arch_mat(r, "ffn_gate_up_exps.weight", 1, D, 2 * F, E, 0);
-    else { y->gate_exps = dsm__arch_mat(r, "ffn_gate_exps.weight", 1, D, F, E, 0); y->up_exps = dsm__arch_mat(r, "ffn_up_exps.weight", 1, D, F, E, 0); }
-    y->down_exps = dsm__arch_mat(r, "ffn_down_exps.weight", 1, F, D, E, 0);
-    if (!r->status && m->n_shared < 0) { t = dsm__file_tensor(r->f, dsm__arch_name(r, "ffn_gate_shexp.weight")); m->n_shared = t && t->ne[1] / F <= 1024 ? (int)(t->ne[1] / F) : 0; }
+    if (y->fused_gate_up) y->gate_exps = dsm__arch_mat(r, "ffn_gate_up_exps.weight", 1, width, 2 * hidden, experts, 0);
+    else { y->gate_exps = dsm__arch_mat(r, "ffn_gate_exps.weight", 1, width, hidden, experts, 0); y->up_exps = dsm__arch_mat(r, "ffn_up_exps.weight", 1, width, hidden, experts, 0); }
+    y->down_exps = dsm__arch_mat(r, "ffn_down_exps.weight", 1, hidden, width, experts, 0);
+    if (!r->status && m->n_shared < 0) { t = dsm__file_tensor(r->f, dsm__arch_name(r, "ffn_gate_shexp.weight")); m->n_shared = t && t->ne[1] / hidden <= 1024 ? (int)(t->ne[1] / hidden) : 0; }
     if (m->n_shared > 0) {
-        S = F * (uint64_t)m->n_shared;
-        y->gate_shared = dsm__arch_mat(r, "ffn_gate_shexp.weight", 1, D, S, 1, 0); y->up_shared = dsm__arch_mat(r, "ffn_up_shexp.weight", 1, D, S, 1, 0);
-        y->down_shared = dsm__arch_mat(r, "ffn_down_shexp.weight", 1, S, D, 1, 0); }
+        shared = hidden * (uint64_t)m->n_shared;
+        y->gate_shared = dsm__arch_mat(r, "ffn_gate_shexp.weight", 1, width, shared, 1, 0); y->up_shared = dsm__arch_mat(r, "ffn_up_shexp.weight", 1, width, shared, 1, 0);
+        y->down_shared = dsm__arch_mat(r, "ffn_down_shexp.weight", 1, shared, width, 1, 0); }
 }
 DSM__FN void dsm__arch_bind(dsm__arch_reader *r) { /* runs twice: to check and count, then with memory */
-    dsm__arch *m = r->m; uint64_t D = (uint64_t)m->width, F = (uint64_t)m->ffn_width, vocab = 0; const dsm__tensor_ref *t; dsm__layer scratch; const float *freqs;
+    dsm__arch *m = r->m; uint64_t width = (uint64_t)m->width, hidden = (uint64_t)m->ffn_width, vocab = 0; const dsm__tensor_ref *t; dsm__layer scratch; const float *freqs;
     m->parameters = m->active = 0; m->group_top2 = -1; r->layer = -1;
     t = dsm__file_tensor(r->f, "token_embd.weight");
     if (t) vocab = t->ne[1];
-    m->embed = dsm__arch_mat(r, "token_embd.weight", 1, D, vocab, 1, 0); m->n_vocab = m->embed.n_rows;
-    m->output = dsm__arch_mat(r, "output.weight", 0, D, vocab, 1, 0);
+    m->embed = dsm__arch_mat(r, "token_embd.weight", 1, width, vocab, 1, 0); m->n_vocab = m->embed.n_rows;
+    m->output = dsm__arch_mat(r, "output.weight", 0, width, vocab, 1, 0);
     if (!m->output.present) m->output = m->embed;
-    m->output_norm = dsm__arch_vector(r, "output_norm.weight", 1, D);
+    m->output_norm = dsm__arch_vector(r, "output_norm.weight", 1, width);
     freqs = dsm__arch_vector(r, "rope_freqs.weight", 0, (uint64_t)m->n_rot / 2);
     dsm__arch_rope(r, r->f->header_only || !m->layers ? NULL : freqs);
     for (r->layer = 0; r->layer < r->n_blocks && !r->status; r->layer++) {
         dsm__layer *y = m->layers ? m->layers + r->layer : &scratch;
         memset(y, 0, sizeof *y);
-        y->attn_norm = dsm__arch_vector(r, "attn_norm.weight", 1, D); y->ffn_norm = dsm__arch_vector(r, "ffn_norm.weight", 1, D);
+        y->attn_norm = dsm__arch_vector(r, "attn_norm.weight", 1, width); y->ffn_norm = dsm__arch_vector(r, "ffn_norm.weight", 1, width);
         if (m->mla) dsm__arch_bind_mla(r, y); else dsm__arch_bind_heads(r, y);
         if (r->layer >= m->n_dense) dsm__arch_bind_experts(r, y);
-        else { y->gate = dsm__arch_mat(r, "ffn_gate.weight", 1, D, F, 1, 0); y->up = dsm__arch_mat(r, "ffn_up.weight", 1, D, F, 1, 0); y->down = dsm__arch_mat(r, "ffn_down.weight", 1, F, D, 1, 0); }
+        else { y->gate = dsm__arch_mat(r, "ffn_gate.weight", 1, width, hidden, 1, 0); y->up = dsm__arch_mat(r, "ffn_up.weight", 1, width, hidden, 1, 0); y->down = dsm__arch_mat(r, "ffn_down.weight", 1, hidden, width, 1, 0); }
         if (r->layer < m->n_layers) continue;
-        y->eh_proj = dsm__arch_mat(r, "nextn.eh_proj.weight", 1, 2 * D, D, 1, 0);
-        y->enorm = dsm__arch_vector(r, "nextn.enorm.weight", 1, D); y->hnorm = dsm__arch_vector(r, "nextn.hnorm.weight", 1, D);
-        y->mtp_embed = dsm__arch_mat(r, "nextn.embed_tokens.weight", 0, D, vocab, 1, 0); y->mtp_head = dsm__arch_mat(r, "nextn.shared_head_head.weight", 0, D, vocab, 1, 0);
-        y->mtp_norm = dsm__arch_vector(r, "nextn.shared_head_norm.weight", 0, D);
+        y->eh_proj = dsm__arch_mat(r, "nextn.eh_proj.weight", 1, 2 * width, width, 1, 0);
+        y->enorm = dsm__arch_vector(r, "nextn.enorm.weight", 1, width); y->hnorm = dsm__arch_vector(r, "nextn.hnorm.weight", 1, width);
+        y->mtp_embed = dsm__arch_mat(r, "nextn.embed_tokens.weight", 0, width, vocab, 1, 0); y->mtp_head = dsm__arch_mat(r, "nextn.shared_head_head.weight", 0, width, vocab, 1, 0);
+        y->mtp_norm = dsm__arch_vector(r, "nextn.shared_head_norm.weight", 0, width);
         if (!y->mtp_norm) y->mtp_norm = m->output_norm;
     }
     if (m->group_top2 < 0) m->group_top2 = 0;
@@ -5047,7 +5161,8 @@ DSM__FN uint64_t dsm__arch_print(const dsm__arch *m, const dsm__file *f) { /* wh
 }
 DSM__FN void dsm__arch_close(dsm__arch *m) { dsm_allocator a = m->allocator; dsm__mem_free(&a, m->block, m->block_size); memset(m, 0, sizeof *m); }
 DSM__FN dsm_status dsm__arch_load(dsm__arch_reader *r, int n_token_list) {
-    static const struct { const char *name; dsm__arch_family family; } known[] = { { "llama", DSM__ARCH_LLAMA }, { "qwen2", DSM__ARCH_QWEN2 }, { "qwen3", DSM__ARCH_QWEN3 }, { "deepseek", DSM__ARCH_DEEPSEEK }, { "deepseek2", DSM__ARCH_DEEPSEEK2 } };
+    static const struct { const char *name; dsm__arch_family family; } known[] = {
+        { "llama", DSM__ARCH_LLAMA }, { "qwen2", DSM__ARCH_QWEN2 }, { "qwen3", DSM__ARCH_QWEN3 }, { "deepseek", DSM__ARCH_DEEPSEEK }, { "deepseek2", DSM__ARCH_DEEPSEEK2 } };
     dsm__arch *m = r->m; const dsm__file *f = r->f; dsm__arena a; uint64_t vectors;
     for (size_t i = 0; i < DSM__COUNT(known); i++) if (dsm__str_is(m->architecture, known[i].name)) m->family = (int)known[i].family;
     if (!m->family) return dsm__err(r->error, DSM__ERR_ARCH, dsm__t(m->architecture));
@@ -5975,7 +6090,7 @@ DSM__FN size_t dsm__be_cpu_row_bytes(void *user, const dsm_model *model, const d
     return dsm__kv_row_bytes(&kv);
 }
 DSM__FN void dsm__be_cpu_get_row(void *user, void *session, int layer, int position, void *row) { (void)user; dsm__kv_move(&((dsm__nn *)session)->kv, layer, position, (uint8_t *)row, 0); }
-DSM__FN void dsm__be_cpu_put_row(void *user, void *session, int layer, int position, const void *row) { 
+DSM__FN void dsm__be_cpu_put_row(void *user, void *session, int layer, int position, const void *row) {
     uint8_t *p; (void)user; memcpy(&p, &row, sizeof p); /* it is only read */
     dsm__kv_move(&((dsm__nn *)session)->kv, layer, position, p, 1);
 }
@@ -6770,7 +6885,7 @@ DSM__FN dsm_status dsm__turn_next(dsm_session *s, uint64_t budget_us, dsm_piece 
 }
 
 // >>desk
-/* Every public function: check the arguments, fill in defaults, call down, report. No other room calls a public function. Test: tests/misuse.c, tests/plan.c */
+/* Every public function: check the arguments, fill in defaults, call down, report. No other room calls a public function. Test: tests/misuse.c, tests/turns.c */
 DSMOE_API const char *dsm_version(void) { return DSM_VERSION; }
 DSMOE_API const char *dsm_status_name(dsm_status status) {
     switch (status) {

@@ -178,9 +178,14 @@ group_programs() { # examples and tools compile alone, with the commands that th
         while read -r c; do try "$f with $c" $c -std=c11 -I. $WARN_C $SYNTAX "$f"; done <"$work/list"
         try "$f" $CC -std=c11 -I. -DDSMOE_SCALAR_ONLY=1 "$f" -o "$work/program" -lm -lpthread
         [ -z "${WRAPPER:-}" ] && case $f in
-        *minimal.c) ;;
-        *) try_help "$f" ;;
+        *chat.c | tools/*) try_help "$f" ;; # their command lines are a promise
         esac
+    done
+    for f in examples/*.cpp tools/*.cpp; do
+        [ -f "$f" ] || continue
+        x=$(cxx_of "$CC")
+        have "$x" || { skip "$f" "there is no $x"; continue; }
+        try "$f" $x -std=c++17 -I. $WARN -DDSMOE_SCALAR_ONLY=1 "$f" -o "$work/program" -lm -lpthread
     done
     if [ -f examples/chat.c ]; then
         if [ "$FULL" = 1 ]; then
