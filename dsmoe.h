@@ -2185,7 +2185,7 @@ FN float K(stripes8)(__m256 b) {
 #define DSM__GROUP 6
 #define DSM__HALF(p) _mm256_loadu_si256((const __m256i *)(const void *)(p))
 #define DSM__PIN(v) __asm__("" : "+v"(v)) /* or the broadcast is repeated in each of its products */
-FN void K(sth1)(uint8_t *p, Reals a) { _mm256_storeu_si256((__m256i *)(void *)p, _mm512_cvtps_ph(a, 0)); }
+FN void K(sth1)(uint8_t *p, Reals a) { _mm256_storeu_si256((__m256i *)(void *)p, _mm512_maskz_cvtps_ph((__mmask16)0xffff, a, 0)); } /* (the plain one warns without optimisation) */
 FN Reals K(f8)(const uint8_t *p) { return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(const void *)p))); }
 FN Reals K(valid)(Reals v, Reals x) { /* v; 0 where x is below the least; x where it is NaN */
     v = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, K(fset)(DSM__EXP_MIN), _CMP_GE_OQ), v);
@@ -2262,7 +2262,7 @@ FN float K(single)(const uint8_t *p, const int type) {
 
 /* ---------------------------------------------------------- products of rows ---------------------------------------------------------- */
 FN void K(dots)(const uint8_t *w, size_t stride, int len, const float *x, long ldx, float *y, long ldy, const int type, const int rows, const int tokens) {
-    Reals c[16], a[4], b[8]; const int whole = len & ~15; float s[256];
+    Reals c[16], a[4], b[8]; const int rest = len & 15, whole = len - rest; float s[256];
 #define DSM__SUM c[(r * tokens + t) * DSM__NV + v]
     UNROLL for (int i = 0; i < rows * tokens * DSM__NV; i++) c[i] = K(fset)(0);
     for (int k = 0; k < whole; k += 16) {
@@ -2275,7 +2275,7 @@ FN void K(dots)(const uint8_t *w, size_t stride, int len, const float *x, long l
     UNROLL for (int i = 0; i < rows * tokens * DSM__NV; i++) K(fst)(s + i * ROWS, c[i]);
     for (int r = 0, i = 0; r < rows; r++) for (int t = 0; t < tokens; t++, i++) { /* the last stripes may get one more; then the tree */
         const uint8_t *p = w + (size_t)r * stride + whole * DSM__SIZE;
-        for (int k = 0; k < len - whole; k++) s[16 * i + k] = fmaf(K(single)(p + k * DSM__SIZE, type), x[t * ldx + whole + k], s[16 * i + k]);
+        for (int k = 0; k < rest; k++) s[16 * i + k] = fmaf(K(single)(p + k * DSM__SIZE, type), x[t * ldx + whole + k], s[16 * i + k]);
         UNROLL for (int v = 0; v < DSM__NV; v++) c[v] = K(fld)(s + 16 * i + v * ROWS);
         y[t * ldy + r] = K(stripes)(c); }
 }
@@ -2505,9 +2505,36 @@ OUT void K(gqa_scores)(int kv, const uint8_t *keys, int dims, int t0, int t1, co
                 K(product)(0, (const uint8_t *)a, 64, 0, z, q + c, ldq, n, s + t, lds, 1, c > 0, 0, NULL, 0); } }
         else K(product)(kv == DSM_KV_F16, p, (size_t)step_, block, dims, q, ldq, n, s + t, lds, units, 0, 0, p + (size_t)units * block, (size_t)(step_ * units));
         for (int i = 0; i < n; i++) for (int j = 0; j < m; j += ROWS) K(fst)(s + i * lds + t + j, K(fmul)(K(fld)(s + i * lds + t + j), K(fset)(by))); } }
+#if DSM__UNITS > 1
+/* 16 lanes, f16 rows of whole 64s: while 64 columns of 24 rows are multiplied, the next ones (from `next`) become floats in `b` */
+OUT void K(mla_step)(const float *q, int lanes, const float *w, float *out, int add, const uint8_t *next, size_t stride, float *b) {
+    Reals c[DSM__K_TURN];
+    UNROLL for (int r = 0; r < 24; r++) c[r] = add ? K(fld)(out + r * DSM__K_LANES) : K(fset)(0);
+    for (int i = 0; i < 64; i += 2) { /* 24 x 64 floats are 96 vectors: 3 in 2 steps */
+        K(fst)(b + 16 * i, K(fh)(next + (size_t)(i / 4) * stride + i % 4 * 32)); K(fst)(b + 16 * i + 16, K(fh)(next + (size_t)(i / 4) * stride + i % 4 * 32 + 32));
+        K(fst)(b + 1024 + 8 * i, K(fh)(next + (size_t)(16 + i / 8) * stride + i / 2 % 4 * 32));
+        UNROLL for (int j = 0; j < 2; j++, q += lanes) {
+            const Reals x = K(fld)(q); UNROLL for (int r = 0; r < 24; r++) c[r] = K(fma)(x, K(fset)(w[64 * r + i + j]), c[r]); } }
+    UNROLL for (int r = 0; r < 24; r++) K(fst)(out + r * DSM__K_LANES, c[r]); }
+/* all whole groups of 24 tokens; returns where the rest begins */
+OUT int K(mla_run)(const uint8_t *rows, size_t stride, int both, int t0, int t1, const float *q, int lanes, int n, float by, float *s, long lds) {
+    float a[2][DSM__K_TURN * 64], c[DSM__K_TURN * DSM__K_LANES]; int now = 0, t = t0;
+    if (t1 - t0 >= 24) for (int i = 0; i < 24; i++) K(floats)(rows + (size_t)(t + i) * stride, 64, a[0] + 64 * i, DSM__K_F16);
+    for (; t1 - t >= 24; t += 24) {
+        const uint8_t *p = rows + (size_t)t * stride;
+        for (int e = 0; e < both; e += 64, now ^= 1) { /* (after the last group: its own first columns again) */
+            const uint8_t *next = e + 64 < both ? p + (e + 64) * 2 : t1 - t >= 48 ? p + 24 * stride : p;
+            for (int i = 0; i < 24; i++) { const uint8_t *z = p + (size_t)(24 + i) * stride + e * 2; __builtin_prefetch(z, 0, 2); __builtin_prefetch(z + 64, 0, 2); }
+            K(mla_step)(q + e * (long)lanes, lanes, a[now], c, e > 0, next, stride, a[now ^ 1]); }
+        K(turned)(c, DSM__K_LANES, 24, n, by, s + t, lds); }
+    return t; }
+#endif
 /* Lanes are queries. 24 tokens at a time: 64 columns of their rows become floats, and those weigh the queries' columns. */
 OUT void K(mla_scores)(int kv, const uint8_t *rows, int latent, int rope, int t0, int t1, const float *q, int lanes, int n, float by, float *s, long lds) {
     const size_t stride = dsm__k_latent_row_bytes(kv, latent, rope), at = dsm__k_value_row_bytes(kv, latent); float a[DSM__K_TURN * 64], c[DSM__K_TURN * DSM__K_LANES];
+#if DSM__UNITS > 1
+    if (kv == DSM_KV_F16 && n <= 16 && latent % 64 == 0 && rope % 64 == 0) t0 = K(mla_run)(rows, stride, latent + rope, t0, t1, q, lanes, n, by, s, lds);
+#endif
     for (int t = t0, m; t < t1; t += m) {
         const uint8_t *p = rows + (size_t)t * stride; m = t1 - t < DSM__K_TURN ? t1 - t : DSM__K_TURN;
         for (int l = 0, z; l < n; l += z) {

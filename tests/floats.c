@@ -247,7 +247,7 @@ static void mla(const dsm__kernels *k) {
         const int kv = form > 2 ? 2 : form; char name[64]; int tests = 0, bad = 0, badv = 0, badr = 0;
         for (int trial = 0; trial < (quick ? 8 : 22); trial++) {
             const int latent = sizes[trial % 7][0], rope = sizes[trial % 7][1], n = trial % 7 == 0 ? (trial ? 16 : 4) : trial == 8 ? 128 : trial == 16 ? 150 : 1 + under(40), lanes = (n + 15) / 16 * 16;
-            const int len = trial == 9 ? 300 : 1 + under(70), both = latent + rope; const size_t row = dsm__k_latent_row_bytes(kv, latent, rope); int z;
+            const int len = trial == 9 || trial == 14 ? 300 : 1 + under(70), both = latent + rope; const size_t row = dsm__k_latent_row_bytes(kv, latent, rope); int z;
             uint8_t *rows = (uint8_t *)tail(0, row * (size_t)len); const long lda = latent + 1, ldr = rope + 2, lds = len + 7, ldo = latent + 3; const float scale = .1352337789f;
             float *qa = filled(2, (n - 1) * lda + latent, 1), *qr = filled(3, (n - 1) * ldr + rope, 1), *in = floats(4, both), *p; static float raw[1 << 18];
             void *q = tail(5, dsm__k_mla_query_bytes(form, latent, rope, lanes));
