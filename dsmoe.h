@@ -1490,7 +1490,7 @@ DSM__FN dsm__k_turned dsm__k_turned_at(void *memory, int latent, int lanes) {
     k.from = (int32_t *)(void *)(k.dx + (size_t)dsm__k_64s(latent) * n); k.rope = (float *)(void *)(k.from + (size_t)dsm__k_64s(latent) * n); return k; }
 #define DSM__K_FLOATS(X) \
     X(void, mul_rows, (int type, const uint8_t *w, size_t stride, int len, const float *x, long ldx, int n_tokens, float *y, long ldy, int r0, int r1)) \
-    X(void, mul_down, (int type, const uint8_t *w, size_t stride, int n_rows, const float *x, long ldx, int n_tokens, float *y, long ldy, int n)) \
+    X(void, mul_down, (int type /* F32 or F16 */, const uint8_t *w, size_t stride, int n_rows, const float *x, long ldx, int n_tokens, float *y, long ldy, int n)) \
     X(void, rmsnorm, (const float *x, const float *w, int n, float eps, float *y)) \
     X(void, swiglu, (const float *gate, const float *up, int n, float *y)) \
     X(void, sigmoid, (float *x, int n)) \
@@ -2296,7 +2296,7 @@ FN float K(stripes8)(__m256 b) {
 #define DSM__GROUP 6
 #define DSM__HALF(p) _mm256_loadu_si256((const __m256i *)(const void *)(p))
 #define DSM__PIN(v) __asm__("" : "+v"(v)) /* or the broadcast is repeated in each of its products */
-FN void K(sth1)(uint8_t *p, Reals a) { _mm256_storeu_si256((__m256i *)(void *)p, _mm512_cvtps_ph(a, 0)); }
+FN void K(sth1)(uint8_t *p, Reals a) { _mm256_storeu_si256((__m256i *)(void *)p, _mm512_maskz_cvtps_ph((__mmask16)0xffff, a, 0)); } /* (the plain one warns without optimisation) */
 FN Reals K(f8)(const uint8_t *p) { return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(const void *)p))); }
 FN Reals K(valid)(Reals v, Reals x) { /* v; 0 where x is below the least; x where it is NaN */
     v = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, K(fset)(DSM__EXP_MIN), _CMP_GE_OQ), v);
@@ -2373,9 +2373,8 @@ FN float K(single)(const uint8_t *p, const int type) {
 
 /* ---------------------------------------------------------- products of rows ---------------------------------------------------------- */
 FN void K(dots)(const uint8_t *w, size_t stride, int len, const float *x, long ldx, float *y, long ldy, const int type, const int rows, const int tokens) {
-    Reals c[16], a[4], b[8]; const int whole = len & ~15;
-#define ALL UNROLL for (int r = 0; r < rows; r++) UNROLL for (int t = 0; t < tokens; t++)
-#define AT c[(r * tokens + t) * DSM__NV + v]
+    Reals c[16], a[4], b[8]; const int rest = len & 15, whole = len - rest; float s[256];
+#define DSM__SUM c[(r * tokens + t) * DSM__NV + v]
     UNROLL for (int i = 0; i < rows * tokens * DSM__NV; i++) c[i] = K(fset)(0);
     for (int k = 0; k < whole; k += 16) {
         const uint8_t *p = w + k * DSM__SIZE;
@@ -2383,17 +2382,15 @@ FN void K(dots)(const uint8_t *w, size_t stride, int len, const float *x, long l
         UNROLL for (int v = 0; v < DSM__NV; v++) {
             UNROLL for (int r = 0; r < rows; r++) a[r] = K(wide)(p + (size_t)r * stride + v * ROWS * DSM__SIZE, type);
             UNROLL for (int t = 0; t < tokens; t++) b[t] = K(fld)(x + t * ldx + k + v * ROWS);
-            ALL AT = K(fma)(a[r], b[t], AT); } }
-    ALL {
-        const uint8_t *p = w + (size_t)r * stride + whole * DSM__SIZE; float s[16];
-        if (whole < len) { /* the last stripes get one more */
-            UNROLL for (int v = 0; v < DSM__NV; v++) K(fst)(s + v * ROWS, AT);
-            for (int k = 0; k < len - whole; k++) s[k] = fmaf(K(single)(p + k * DSM__SIZE, type), x[t * ldx + whole + k], s[k]);
-            UNROLL for (int v = 0; v < DSM__NV; v++) AT = K(fld)(s + v * ROWS); }
-        y[t * ldy + r] = K(stripes)(c + (r * tokens + t) * DSM__NV); }
-#undef AT
-#undef ALL
+            UNROLL for (int r = 0; r < rows; r++) UNROLL for (int t = 0; t < tokens; t++) DSM__SUM = K(fma)(a[r], b[t], DSM__SUM); } }
+    UNROLL for (int i = 0; i < rows * tokens * DSM__NV; i++) K(fst)(s + i * ROWS, c[i]);
+    for (int r = 0, i = 0; r < rows; r++) for (int t = 0; t < tokens; t++, i++) { /* the last stripes may get one more; then the tree */
+        const uint8_t *p = w + (size_t)r * stride + whole * DSM__SIZE;
+        for (int k = 0; k < rest; k++) s[16 * i + k] = fmaf(K(single)(p + k * DSM__SIZE, type), x[t * ldx + whole + k], s[16 * i + k]);
+        UNROLL for (int v = 0; v < DSM__NV; v++) c[v] = K(fld)(s + 16 * i + v * ROWS);
+        y[t * ldy + r] = K(stripes)(c); }
 }
+#undef DSM__SUM
 FN void K(rows)(const uint8_t *w, size_t stride, int len, const float *x, long ldx, int n, float *y, long ldy, int r0, int r1, const int type) {
     int r = r0, t;
 #if DSM__BITS
@@ -2444,10 +2441,8 @@ FN void K(downs)(const uint8_t *w, size_t stride, int n_rows, const float *x, lo
         for (int h = 8; h; h /= 2) for (int l = 0; l < h; l++) s[l] = s[l] + s[l + h];
         y[t * ldy + c] = s[0]; } }
 OUT void K(mul_down)(int type, const uint8_t *w, size_t stride, int n_rows, const float *x, long ldx, int n_tokens, float *y, long ldy, int n) {
-    switch (type) {
-    case DSM__K_F32: K(downs)(w, stride, n_rows, x, ldx, n_tokens, y, ldy, n, DSM__K_F32); break;
-    case DSM__K_F16: K(downs)(w, stride, n_rows, x, ldx, n_tokens, y, ldy, n, DSM__K_F16); break;
-    default: K(downs)(w, stride, n_rows, x, ldx, n_tokens, y, ldy, n, DSM__K_BF16); } }
+    if (type == DSM__K_F32) K(downs)(w, stride, n_rows, x, ldx, n_tokens, y, ldy, n, DSM__K_F32);
+    else K(downs)(w, stride, n_rows, x, ldx, n_tokens, y, ldy, n, DSM__K_F16); }
 
 /* ------------------------------------------------- norms, activations, elementwise ------------------------------------------------- */
 /* e for every full vector at x + i; the rest, fewer than ROWS, through a padded copy */
@@ -2520,16 +2515,23 @@ OUT void K(to_half)(const float *x, int n, uint8_t *to) {
     int i = 0; for (; i + ROWS <= n; i += ROWS) K(sth)(to + 2 * i, K(fld)(x + i));
     for (; i < n; i++) { const uint16_t h = dsm__num_to_half_saturating(x[i]); memcpy(to + 2 * i, &h, 2); } }
 FN void K(floats)(const uint8_t *from, int n, float *to, const int type) {
-    int i = 0; for (; i + ROWS <= n; i += ROWS) K(fst)(to + i, K(wide)(from + i * DSM__SIZE, type));
+    int i = 0;
+    if (n == 64) { UNROLL for (int v = 0; v < 64; v += ROWS) K(fst)(to + v, K(wide)(from + v * DSM__SIZE, type)); return; }
+    for (; i + ROWS <= n; i += ROWS) K(fst)(to + i, K(wide)(from + i * DSM__SIZE, type));
     for (; i < n; i++) to[i] = K(single)(from + i * DSM__SIZE, type); }
 OUT void K(to_float)(int type, const uint8_t *from, int n, float *to) {
     if (type == DSM__K_F32) memcpy(to, from, (size_t)n * 4); else if (type == DSM__K_F16) K(floats)(from, n, to, DSM__K_F16); else K(floats)(from, n, to, DSM__K_BF16); }
 
 /* ------------------------------------------------------------ attention ------------------------------------------------------------ */
-/* core: out[row][unit][16] (+)= sum over i < n of w[row][i] * a[i][unit][16], one chain each. step: bytes from a[i] to a[i+1]; unit: to the next 16 lanes. */
-FN void K(core)(const uint8_t *a, size_t step_, size_t unit, int n, const float *w, long ldw, float *out, long ldo, const int add, const int type,
-                const int rows, const int units) {
+/* core: out[row][unit][16] (+)= sum over i < n of w[row][i] * a[i][unit][16], one chain each. step: bytes from a[i] to a[i+1]; unit: to the next 16 lanes.
+   ahead: what is prefetched meanwhile, `skip` bytes further at each i, as much as is read at it; or NULL. */
+FN void K(core)(const uint8_t *a, size_t step_, size_t unit, int n, const float *w, long ldw, float *out, long ldo, int add,
+                const uint8_t *ahead, size_t skip, const int type, const int rows, const int units) {
     Reals c[DSM__BITS ? 24 : 16], x[DSM__BITS ? 4 : 16]; int i = 0; const int nv = units * DSM__NV;
+#define DSM__FETCH if (rows < 24 && ahead) { \
+        __builtin_prefetch(ahead, 0, 2); if (units * DSM__SIZE > 4) __builtin_prefetch(ahead + 64, 0, 2); \
+        if (units * DSM__SIZE > 8) { __builtin_prefetch(ahead + 128, 0, 2); __builtin_prefetch(ahead + 192, 0, 2); } \
+        ahead += skip; }
 #define DSM__X(v) (a + (size_t)((v) / DSM__NV) * unit + (v) % DSM__NV * ROWS * DSM__SIZE)
     UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < nv; v++) c[r * nv + v] = add ? K(fld)(out + r * ldo + v * ROWS) : K(fset)(0);
 #if DSM__BITS == 128 /* four weights in one register, taken by lane */
@@ -2537,19 +2539,22 @@ FN void K(core)(const uint8_t *a, size_t step_, size_t unit, int n, const float 
         Reals b[4];
         UNROLL for (int r = 0; r < rows; r++) b[r] = K(fld)(w + r * ldw + i);
         UNROLL for (int j = 0; j < 4; j++) {
+            DSM__FETCH;
             UNROLL for (int v = 0; v < nv; v++) x[v] = K(wide)(DSM__X(v), type);
             a += step_;
             UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < nv; v++) c[r * nv + v] = K(fma_lane)(x[v], b[r], j, c[r * nv + v]); } }
 #endif
     for (; i < n; i++, a += step_) {
+        DSM__FETCH;
         UNROLL for (int v = 0; v < nv; v++) x[v] = K(wide)(DSM__X(v), type);
         UNROLL for (int r = 0; r < rows; r++) {
             Reals b = K(fset)(w[r * ldw + i]); if (nv > 1) DSM__PIN(b);
             UNROLL for (int v = 0; v < nv; v++) c[r * nv + v] = K(fma)(x[v], b, c[r * nv + v]); } }
     UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < nv; v++) K(fst)(out + r * ldo + v * ROWS, c[r * nv + v]); }
 #undef DSM__X
+#undef DSM__FETCH
 /* its variants: rows 1, 2, 3, 4, 6 by one unit or DSM__UNITS, and 24 by one */
-#define DSM__CASE(r, u) case 8 * (r) + (u): K(core)(a, step_, unit, n, w, ldw, out, ldo, add, type, r, u); break;
+#define DSM__CASE(r, u) case 8 * (r) + (u): K(core)(a, step_, unit, n, w, ldw, out, ldo, add, ahead, skip, type, r, u); break;
 #define DSM__CASES(r) DSM__CASE(r, 1) DSM__CASE_(r)
 #if DSM__UNITS > 1
 #define DSM__CASE_(r) DSM__CASE(r, DSM__UNITS)
@@ -2566,13 +2571,14 @@ FN void K(core)(const uint8_t *a, size_t step_, size_t unit, int n, const float 
 #else
 #define DSM__CASE6
 #endif
-#define DSM__CORE_ARGUMENTS (int shape, const uint8_t *a, size_t step_, size_t unit, int n, const float *w, long ldw, float *out, long ldo, int add)
+#define DSM__CORE_ARGUMENTS (int shape, const uint8_t *a, size_t step_, size_t unit, int n, const float *w, long ldw, float *out, long ldo, int add, \
+                              const uint8_t *ahead, size_t skip)
 OUT void K(core_f32) DSM__CORE_ARGUMENTS {
     const int type = DSM__K_F32;
     switch (shape) {
     DSM__CORE_CASES
 #if DSM__UNITS > 1 /* (turned rows: ldw is 64) */
-    case 8 * 24 + 1: K(core)(a, step_, unit, n, w, 64, out, ldo, add, type, 24, 1); break;
+    case 8 * 24 + 1: K(core)(a, step_, unit, n, w, 64, out, ldo, add, ahead, skip, type, 24, 1); break;
 #endif
     default: break; } }
 OUT void K(core_f16) DSM__CORE_ARGUMENTS { const int type = DSM__K_F16; switch (shape) { DSM__CORE_CASES default: break; } }
@@ -2581,15 +2587,18 @@ FN int K(fit)(int left, int units, int turn) {
     if (turn && units == 1 && DSM__GROUP == 6 && DSM__UNITS > 1 && left >= 24) return 24;
     if (DSM__GROUP >= 6 && left >= 6 && left != 7 && left != 8) return 6;
     return left >= 4 && DSM__GROUP >= 4 ? 4 : left == 3 && DSM__GROUP >= 3 ? 3 : left >= 2 && DSM__GROUP >= 2 ? 2 : 1; }
-FN void K(product)(int half, const uint8_t *a, size_t step_, size_t unit, int n, const float *w, long ldw, int n_rows, float *out, long ldo, int n_units, int add, int turn) {
+FN void K(product)(int half, const uint8_t *a, size_t step_, size_t unit, int n, const float *w, long ldw, int n_rows, float *out, long ldo, int n_units, int add, int turn,
+                   const uint8_t *ahead, size_t skip) {
     for (int u = 0, m; u < n_units; u += m) {
         m = n_units - u >= DSM__UNITS ? DSM__UNITS : 1;
         for (int r = 0, k; r < n_rows; r += k) {
             k = K(fit)(n_rows - r, m, turn);
-            (half ? K(core_f16) : K(core_f32))(8 * k + m, a + (size_t)u * unit, step_, unit, n, w + r * ldw, ldw, out + r * ldo + 16 * u, ldo, add); } } }
+            (half ? K(core_f16) : K(core_f32))(8 * k + m, a + (size_t)u * unit, step_, unit, n, w + r * ldw, ldw, out + r * ldo + 16 * u, ldo, add,
+                                                  r || !ahead ? NULL : ahead + (size_t)u * unit, skip); } } }
 /* int8 of q8_0 to floats; rows of them, or a block of keys whose four bytes lie together */
 FN void K(row8)(const uint8_t *q, const uint8_t *scales, int c0, int n, float *to) { /* columns c0 .. of one row; n a multiple of 16, all in one block of 64 */
     float s; memcpy(&s, scales + c0 / 64 * 4, 4);
+    if (n == 64) { UNROLL for (int i = 0; i < 64; i += ROWS) K(fst)(to + i, K(fmul)(K(f8)(q + c0 + i), K(fset)(s))); return; }
     for (int i = 0; i < n; i += ROWS) K(fst)(to + i, K(fmul)(K(f8)(q + c0 + i), K(fset)(s))); }
 
 OUT void K(gqa_scores)(int kv, const uint8_t *keys, int dims, int t0, int t1, const float *q, long ldq, int n, float by, float *s, long lds) {
@@ -2604,12 +2613,39 @@ OUT void K(gqa_scores)(int kv, const uint8_t *keys, int dims, int t0, int t1, co
                     Reals d; memcpy(&d, scales + c + v * ROWS * 4, sizeof d);
                     for (int i = 0; i < z; i += 4) UNROLL for (int j = 0; j < 4; j++)
                         K(fst)(a + (i + j) * 16 + v * ROWS, K(fmul)(K(byte4)(p + (c + i) * 16 + v * ROWS * 4, j), d)); }
-                K(product)(0, (const uint8_t *)a, 64, 0, z, q + c, ldq, n, s + t, lds, 1, c > 0, 0); } }
-        else K(product)(kv == DSM_KV_F16, p, (size_t)step_, block, dims, q, ldq, n, s + t, lds, units, 0, 0);
+                K(product)(0, (const uint8_t *)a, 64, 0, z, q + c, ldq, n, s + t, lds, 1, c > 0, 0, NULL, 0); } }
+        else K(product)(kv == DSM_KV_F16, p, (size_t)step_, block, dims, q, ldq, n, s + t, lds, units, 0, 0, p + (size_t)units * block, (size_t)(step_ * units));
         for (int i = 0; i < n; i++) for (int j = 0; j < m; j += ROWS) K(fst)(s + i * lds + t + j, K(fmul)(K(fld)(s + i * lds + t + j), K(fset)(by))); } }
+#if DSM__UNITS > 1
+/* 16 lanes, f16 rows of whole 64s: while 64 columns of 24 rows are multiplied, the next ones (from `next`) become floats in `b` */
+OUT void K(mla_step)(const float *q, int lanes, const float *w, float *out, int add, const uint8_t *next, size_t stride, float *b) {
+    Reals c[DSM__K_TURN];
+    UNROLL for (int r = 0; r < 24; r++) c[r] = add ? K(fld)(out + r * DSM__K_LANES) : K(fset)(0);
+    for (int i = 0; i < 64; i += 2) { /* 24 x 64 floats are 96 vectors: 3 in 2 steps */
+        K(fst)(b + 16 * i, K(fh)(next + (size_t)(i / 4) * stride + i % 4 * 32)); K(fst)(b + 16 * i + 16, K(fh)(next + (size_t)(i / 4) * stride + i % 4 * 32 + 32));
+        K(fst)(b + 1024 + 8 * i, K(fh)(next + (size_t)(16 + i / 8) * stride + i / 2 % 4 * 32));
+        UNROLL for (int j = 0; j < 2; j++, q += lanes) {
+            const Reals x = K(fld)(q); UNROLL for (int r = 0; r < 24; r++) c[r] = K(fma)(x, K(fset)(w[64 * r + i + j]), c[r]); } }
+    UNROLL for (int r = 0; r < 24; r++) K(fst)(out + r * DSM__K_LANES, c[r]); }
+/* all whole groups of 24 tokens; returns where the rest begins */
+OUT int K(mla_run)(const uint8_t *rows, size_t stride, int both, int t0, int t1, const float *q, int lanes, int n, float by, float *s, long lds) {
+    float a[2][DSM__K_TURN * 64], c[DSM__K_TURN * DSM__K_LANES]; int now = 0, t = t0;
+    if (t1 - t0 >= 24) for (int i = 0; i < 24; i++) K(floats)(rows + (size_t)(t + i) * stride, 64, a[0] + 64 * i, DSM__K_F16);
+    for (; t1 - t >= 24; t += 24) {
+        const uint8_t *p = rows + (size_t)t * stride;
+        for (int e = 0; e < both; e += 64, now ^= 1) { /* (after the last group: its own first columns again) */
+            const uint8_t *next = e + 64 < both ? p + (e + 64) * 2 : t1 - t >= 48 ? p + 24 * stride : p;
+            for (int i = 0; i < 24; i++) { const uint8_t *z = p + (size_t)(24 + i) * stride + e * 2; __builtin_prefetch(z, 0, 2); __builtin_prefetch(z + 64, 0, 2); }
+            K(mla_step)(q + e * (long)lanes, lanes, a[now], c, e > 0, next, stride, a[now ^ 1]); }
+        K(turned)(c, DSM__K_LANES, 24, n, by, s + t, lds); }
+    return t; }
+#endif
 /* Lanes are queries. 24 tokens at a time: 64 columns of their rows become floats, and those weigh the queries' columns. */
 OUT void K(mla_scores)(int kv, const uint8_t *rows, int latent, int rope, int t0, int t1, const float *q, int lanes, int n, float by, float *s, long lds) {
     const size_t stride = dsm__k_latent_row_bytes(kv, latent, rope), at = dsm__k_value_row_bytes(kv, latent); float a[DSM__K_TURN * 64], c[DSM__K_TURN * DSM__K_LANES];
+#if DSM__UNITS > 1
+    if (kv == DSM_KV_F16 && n <= 16 && latent % 64 == 0 && rope % 64 == 0) t0 = K(mla_run)(rows, stride, latent + rope, t0, t1, q, lanes, n, by, s, lds);
+#endif
     for (int t = t0, m; t < t1; t += m) {
         const uint8_t *p = rows + (size_t)t * stride; m = t1 - t < DSM__K_TURN ? t1 - t : DSM__K_TURN;
         for (int l = 0, z; l < n; l += z) {
@@ -2617,12 +2653,13 @@ OUT void K(mla_scores)(int kv, const uint8_t *rows, int latent, int rope, int t0
             for (int part = 0; part < 2; part++) for (int e = 0, y; e < (part ? rope : latent); e += y) {
                 y = (part ? rope : latent) - e < 64 ? (part ? rope : latent) - e : 64;
                 for (int i = 0; i < m; i++) {
-                    const uint8_t *r = p + (size_t)i * stride;
+                    const uint8_t *r = p + (size_t)i * stride; const int size = kv == DSM_KV_F32 ? 4 : kv == DSM_KV_F16 || part ? 2 : 1;
+                    if (!l) for (int b = 0; b < y * size; b += 64) __builtin_prefetch(r + DSM__K_TURN * stride + (part ? at : 0) + (size_t)(e * size + b), 0, 2);
                     if (kv == DSM_KV_Q8_0 && !part) K(row8)(r, r + dsm__k_16(latent), e, dsm__k_16(y), a + 64 * i);
                     else if (kv == DSM_KV_F32) K(floats)(r + (part ? at : 0) + e * 4, y, a + 64 * i, DSM__K_F32);
                     else K(floats)(r + (part ? at : 0) + e * 2, y, a + 64 * i, DSM__K_F16); }
                 K(product)(0, (const uint8_t *)(q + (part ? latent + e : e) * (long)lanes + l), (size_t)lanes * 4, 64, y, a, 64, m, c, DSM__K_LANES,
-                           dsm__k_16(z) / 16, part || e, 1); }
+                           dsm__k_16(z) / 16, part || e, 1, NULL, 0); }
             K(turned)(c, DSM__K_LANES, m, z, by, s + l * lds + t, lds); } } }
 /* the rope part of a q8_0 row, which goes on where the rounded part ended: c[token][lane] */
 OUT void K(rope_scores)(const uint8_t *rows, size_t stride, int rope, int n_tokens, const float *q, int lanes, int n, float *c) {
@@ -2630,7 +2667,7 @@ OUT void K(rope_scores)(const uint8_t *rows, size_t stride, int rope, int n_toke
     for (int e = 0, y; e < rope; e += y) {
         y = rope - e < 64 ? rope - e : 64;
         for (int i = 0; i < n_tokens; i++) K(floats)(rows + (size_t)i * stride + e * 2, y, a + 64 * i, DSM__K_F16);
-        K(product)(0, (const uint8_t *)(q + e * (long)lanes), (size_t)lanes * 4, 64, y, a, 64, n_tokens, c, DSM__K_LANES, dsm__k_16(n) / 16, 1, 1); } }
+        K(product)(0, (const uint8_t *)(q + e * (long)lanes), (size_t)lanes * 4, 64, y, a, 64, n_tokens, c, DSM__K_LANES, dsm__k_16(n) / 16, 1, 1, NULL, 0); } }
 /* o[i][d0 .. d1-1] = the chains over tokens t0 .. t1-1, continued where t0 > 0. */
 OUT void K(values)(int kv, const uint8_t *rows, size_t stride, int dims, int t0, int t1, const float *p, long ldp, int n, float *o, long ldo, int d0, int d1) {
     float a[DSM__K_ROW_BLOCK * 64], rest[16];
@@ -2644,11 +2681,12 @@ OUT void K(values)(int kv, const uint8_t *rows, size_t stride, int dims, int t0,
                 for (int i = 0; i < m; i++) K(row8)(w + (size_t)i * stride, w + (size_t)i * stride + dsm__k_16(dims), d, dsm__k_16(y), a + 64 * i);
                 from = (const uint8_t *)a; between = 256; }
             units = y / 16;
-            K(product)(kv == DSM_KV_F16, from, between, kv == DSM_KV_F16 ? 32 : 64, m, p + t, ldp, n, o + d, ldo, units, t > 0, 0);
+            K(product)(kv == DSM_KV_F16, from, between, kv == DSM_KV_F16 ? 32 : 64, m, p + t, ldp, n, o + d, ldo, units, t > 0, 0,
+                       kv == DSM_KV_Q8_0 ? NULL : from + DSM__K_ROW_BLOCK * stride, stride);
             if (y % 16) for (int i = 0; i < n; i++) { /* lanes that are not there */
                 float *r = o + i * ldo + d + 16 * units; const size_t z = (size_t)(y % 16) * 4;
                 memset(rest, 0, sizeof rest); if (t > 0) memcpy(rest, r, z);
-                K(product)(kv == DSM_KV_F16, from + units * (kv == DSM_KV_F16 ? 32 : 64), between, 0, m, p + i * ldp + t, ldp, 1, rest, 16, 1, t > 0, 0);
+                K(product)(kv == DSM_KV_F16, from + units * (kv == DSM_KV_F16 ? 32 : 64), between, 0, m, p + i * ldp + t, ldp, 1, rest, 16, 1, t > 0, 0, NULL, 0);
                 memcpy(r, rest, z); } } } }
 #undef DSM__CASE
 #undef DSM__CASES
@@ -3034,7 +3072,7 @@ DSM__FN size_t dsm__k_columns_floats(int n_rows) { return (size_t)n_rows * DSM__
 DSM__FN void dsm__k_mul_columns(const dsm__kernels *k, int fmt, const uint8_t *w, size_t stride, int n_rows, int len, const float *x, long ldx, int n_tokens,
                                 float *y, long ldy, int c0, int c1, float *scratch) {
     const int type = dsm__k_row_type(fmt); const size_t size = type == DSM__K_F32 ? 4 : 2;
-    if (type >= 0 && (n_tokens < 4 || c0 % 256)) { k->mul_down(type, w + (size_t)c0 * size, stride, n_rows, x, ldx, n_tokens, y + c0, ldy, c1 - c0); return; }
+    if (type == DSM__K_F32 || (type == DSM__K_F16 && n_tokens < 4)) { k->mul_down(type, w + (size_t)c0 * size, stride, n_rows, x, ldx, n_tokens, y + c0, ldy, c1 - c0); return; }
     for (int c = c0 / 256 * 256; c < c1; c += 256) { /* 256 columns as floats; rows of scratch do not meet in one set of a cache */
         const int n = len - c < 256 ? len - c : 256, a = c < c0 ? c0 - c : 0, z = c1 - c < n ? c1 - c : n;
         for (int p = 0; p < n_rows; p++) {
