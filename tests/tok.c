@@ -126,6 +126,7 @@ static int back(const char *p, size_t n) { /* the ids give the text again */
 }
 
 /* ---- JSON, as much as the two files need ---- */
+static uint32_t json_hex(const char *p) { char z[5]; memcpy(z, p, 4); z[4] = 0; return (uint32_t)strtoul(z, NULL, 16); }
 static const char *json_string(const char *p, char *to, size_t *n) {
     size_t m = 0;
     for (p++; *p && *p != '"'; p++) {
@@ -133,8 +134,8 @@ static const char *json_string(const char *p, char *to, size_t *n) {
         if (c != '\\') { to[m++] = *p; continue; }
         p++;
         if (*p == 'u') {
-            c = (uint32_t)strtoul(dsm__str_n(p + 1, 4).n ? (char[5]){ p[1], p[2], p[3], p[4], 0 } : NULL, NULL, 16); p += 4;
-            if (c >= 0xD800 && c < 0xDC00 && p[1] == '\\' && p[2] == 'u') { c = 0x10000 + ((c & 1023) << 10) + ((uint32_t)strtoul((char[5]){ p[3], p[4], p[5], p[6], 0 }, NULL, 16) & 1023); p += 6; }
+            c = json_hex(p + 1); p += 4;
+            if (c >= 0xD800 && c < 0xDC00 && p[1] == '\\' && p[2] == 'u') { c = 0x10000 + ((c & 1023) << 10) + (json_hex(p + 3) & 1023); p += 6; }
         } else c = *p == 'n' ? 10 : *p == 't' ? 9 : *p == 'r' ? 13 : *p == 'b' ? 8 : *p == 'f' ? 12 : (uint8_t)*p;
         if (c < 0x80) to[m++] = (char)c;
         else if (c < 0x800) { to[m++] = (char)(0xC0 | c >> 6); to[m++] = (char)(0x80 | (c & 63)); }
