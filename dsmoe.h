@@ -5573,12 +5573,12 @@ DSM__FN int dsm__nn_row(const dsm__nn_mul *m, uint64_t cost) {
     uint64_t r = (cost + m->each - 1) / m->each, cut = m->columns ? 256 : 16; r = (r + cut - 1) / cut * cut;
     return r < (uint64_t)m->n_rows ? (int)r : m->n_rows;
 }
-DSM__FN void dsm__nn_one(dsm__nn *n, const uint8_t *w, size_t stride, int fmt, const dsm__nn_mul *m, float *y, int r0, int r1, int slice) {
+DSM__FN void dsm__nn_one(dsm__nn *n, const uint8_t *w, size_t stride, int fmt, const dsm__nn_mul *m, float *y, int r0, int r1, int slice, const uint8_t *next) {
     const dsm__nn_in *in = &m->in;
     if (m->columns) dsm__k_mul_columns(n->k, fmt, w, stride, m->columns, m->n_rows, in->x, in->ldx, in->n_tokens, y, m->ldy, r0, r1, n->row + (size_t)slice * n->ld_row);
     else if (in->q && dsm__nn_rounded(n, fmt)) {
         dsm__k_scratch scratch = dsm__k_scratch_at(n->worker + (size_t)slice * n->worker_bytes);
-        dsm__k_mul(n->k, fmt, w, stride, m->len, in->q, in->ldq, in->n_tokens, y, m->ldy, r0, r1, &scratch, NULL); }
+        dsm__k_mul(n->k, fmt, w, stride, m->len, in->q, in->ldq, in->n_tokens, y, m->ldy, r0, r1, &scratch, next); }
     else dsm__k_mul_float(n->k, fmt, w, stride, m->len, in->x, in->ldx, in->n_tokens, y, m->ldy, r0, r1, n->row + (size_t)slice * n->ld_row);
 }
 DSM__FN void dsm__nn_multiply(dsm__nn *n, uint64_t from, uint64_t to, int slice) {
@@ -5586,8 +5586,9 @@ DSM__FN void dsm__nn_multiply(dsm__nn *n, uint64_t from, uint64_t to, int slice)
         const dsm__nn_mul *m = &n->muls[i]; uint64_t cost = m->each * (uint64_t)m->n_rows;
         int r0 = from ? dsm__nn_row(m, from) : 0, r1 = dsm__nn_row(m, to);
         if (r0 < r1) {
-            dsm__nn_one(n, m->w, m->stride, m->fmt, m, m->y, r0, r1, slice);
-            if (m->w2) dsm__nn_one(n, m->w2, m->stride2, m->fmt2, m, m->y2, r0, r1, slice);
+            const uint8_t *next = i + 1 < n->n_muls && to > cost ? m[1].w : m->w + (size_t)r0 * m->stride; /* what to prefetch */
+            dsm__nn_one(n, m->w, m->stride, m->fmt, m, m->y, r0, r1, slice, m->w2 ? m->w2 + (size_t)r0 * m->stride2 : next);
+            if (m->w2) dsm__nn_one(n, m->w2, m->stride2, m->fmt2, m, m->y2, r0, r1, slice, next);
             for (int t = 0; t < m->in.n_tokens; t++) {
                 float *y = m->y + t * m->ldy + r0;
                 if (m->w2) n->k->swiglu(y, m->y2 + t * m->ldy + r0, r1 - r0, y);
@@ -5860,7 +5861,7 @@ DSM__FN int dsm__nn_mla(dsm__nn *n) {
 /* ---- the feed-forward network, dense or of experts ---- */
 DSM__FN int dsm__nn_dense(dsm__nn *n) {
     const dsm__layer *w = n->w; const int width = n->arch->width, n_tokens = n->n_tokens, n_act = w->gate.n_rows;
-    dsm__nn_mul *m;
+    dsm__x64 *act_q = n_act % 32 ? NULL : n->act_q; dsm__nn_mul *m;
     for (;;) switch (n->stage++) {
     case 0: /* h [T][D] = RMSNorm(x) */
         return dsm__nn_norm(n, n->x, w->ffn_norm, n_tokens);
@@ -5869,10 +5870,10 @@ DSM__FN int dsm__nn_dense(dsm__nn *n) {
         dsm__nn_with_up(n, m, w->up.data, w->up.stride, w->up.fmt, n->up);
         return 1;
     case 2:
-        if (dsm__nn_round(n, n->gate, n->act_q, n_act, n_tokens)) return 1;
+        if (dsm__nn_round(n, n->gate, act_q, n_act, n_tokens)) return 1;
         continue;
     case 3: /* x += W_down a */
-        m = dsm__nn_matrix(n, &w->down, dsm__nn_rows(n->gate, n->act_q, n_act, n_tokens), n->out);
+        m = dsm__nn_matrix(n, &w->down, dsm__nn_rows(n->gate, act_q, n_act, n_tokens), n->out);
         m->add = n->x; m->ld_add = width;
         return 1;
     default: return 0;
@@ -5945,7 +5946,7 @@ DSM__FN void dsm__nn_batches(dsm__nn *n) { /* the rows of each expert: first[e] 
 }
 DSM__FN int dsm__nn_moe(dsm__nn *n) {
     const dsm__arch *m = n->arch; const dsm__layer *w = n->w; const int width = m->width, n_tokens = n->n_tokens, f = m->expert_width, shared = w->gate_shared.present, n_rows = n_tokens * m->n_used;
-    const size_t records = (size_t)dsm__nn_records(width), act_records = (size_t)dsm__nn_records(f); dsm__nn_mul *mul;
+    const size_t records = (size_t)dsm__nn_records(width), act_records = (size_t)dsm__nn_records(f); dsm__x64 *act_q = f % 32 ? NULL : n->act_q; dsm__nn_mul *mul;
     dsm__nn_in h = dsm__nn_rows(n->h, n->hq, width, n_tokens);
     for (;;) switch (n->stage++) {
     case 0: /* h [T][D] = RMSNorm(x) */
@@ -5973,7 +5974,7 @@ DSM__FN int dsm__nn_moe(dsm__nn *n) {
             dsm__nn_with_up(n, mul, w->fused_gate_up ? gate + (size_t)f * up->stride : up->data + (size_t)e * (size_t)f * up->stride, up->stride, up->fmt, n->up + first * (size_t)f); }
         return 1;
     case 5:
-        if (!dsm__nn_round(n, n->gate, n->act_q, f, n_rows) && !n->act_sq) continue;
+        if (!dsm__nn_round(n, n->gate, act_q, f, n_rows) && !n->act_sq) continue;
         if (shared && n->act_sq) { n->round[1].from = n->gate_s; n->round[1].to = n->act_sq; n->round[1].len = w->gate_shared.n_rows; n->round[1].n_rows = n_tokens; }
         return dsm__nn_units(n, dsm__nn_round_part, n->round[0].n_rows + n->round[1].n_rows, (uint64_t)f * 2);
     case 6: /* y_e [D] = W_down_e a_e */
@@ -5982,7 +5983,7 @@ DSM__FN int dsm__nn_moe(dsm__nn *n) {
             int rows = n->first[e + 1] - n->first[e]; size_t first = (size_t)n->first[e];
             if (!rows) continue;
             dsm__nn_product(n, w->down_exps.data + (size_t)e * (size_t)width * w->down_exps.stride, w->down_exps.stride, w->down_exps.fmt, width, f,
-                dsm__nn_rows(n->gate + first * (size_t)f, n->act_q ? n->act_q + first * act_records : NULL, f, rows), n->out_e + first * (size_t)width, width); }
+                dsm__nn_rows(n->gate + first * (size_t)f, act_q ? act_q + first * act_records : NULL, f, rows), n->out_e + first * (size_t)width, width); }
         return 1;
     case 7: /* x += sum of w_e y_e + y_shared */
         return dsm__nn_units(n, dsm__nn_combine_part, n_tokens, (uint64_t)width * (uint64_t)(m->n_used + 1));
@@ -6081,9 +6082,9 @@ DSM__FN dsm_status dsm__nn_run(dsm__nn *n, const struct dsm_limit *limit, dsm_er
 
 /* ---- memory of a session: the same code counts and lays out ---- */
 DSM__FN int dsm__nn_larger(int a, int b) { return a > b ? a : b; }
-DSM__FN float *dsm__nn_floats(dsm__arena *m, int rows, int len) { return (float *)dsm__mem_take(m, (uint64_t)rows * (uint64_t)len, sizeof(float)); }
-DSM__FN dsm__x64 *dsm__nn_roundings(const dsm__nn *n, dsm__arena *m, int rows, int len) { /* NULL where nothing rounds: rows of quantised weights are multiples of 32 */
-    return n->float_only || len % 32 ? NULL : (dsm__x64 *)dsm__mem_take(m, (uint64_t)rows * (uint64_t)dsm__nn_records(len), sizeof(dsm__x64));
+DSM__FN float *dsm__nn_floats(dsm__arena *m, uint64_t rows, int len) { return (float *)dsm__mem_take(m, rows * (uint64_t)len, sizeof(float)); }
+DSM__FN dsm__x64 *dsm__nn_roundings(const dsm__nn *n, dsm__arena *m, uint64_t rows, int len) { /* NULL where nothing rounds: rows of quantised weights are multiples of 32 */
+    return n->float_only || len % 32 ? NULL : (dsm__x64 *)dsm__mem_take(m, rows * (uint64_t)dsm__nn_records(len), sizeof(dsm__x64));
 }
 DSM__FN int dsm__nn_any_rounded(const dsm__arch *m) { /* a quantised tensor that tokens meet */
     int any = m->output.present && m->output.fmt > DSM__FMT_BF16;
@@ -6094,15 +6095,15 @@ DSM__FN int dsm__nn_any_rounded(const dsm__arch *m) { /* a quantised tensor that
     return any;
 }
 DSM__FN void dsm__nn_layout(dsm__nn *n, dsm__arena *m, const dsm__arch *arch, int workers, const dsm_session_desc *desc, dsm_memory *memory) {
-    const int t = desc->chunk, width = arch->width, heads = arch->n_heads, e = arch->n_experts, used = e ? t * arch->n_used : 0, f = arch->expert_width;
-    int ffn = 0, shared = 0, rows, longest; uint64_t begin = m->used, mark, attention;
+    const int width = arch->width, heads = arch->n_heads, e = arch->n_experts, f = arch->expert_width; const uint64_t t = (uint64_t)desc->chunk, used = e ? t * (uint64_t)arch->n_used : 0;
+    int ffn = 0, shared = 0, longest; uint64_t begin = m->used, mark, attention, rows, records;
     for (int i = 0; i < arch->n_layers; i++) {
         ffn = dsm__nn_larger(ffn, arch->layers[i].gate.n_rows); shared = dsm__nn_larger(shared, arch->layers[i].gate_shared.n_rows); }
-    n->arch = arch; n->workers = workers > 0 ? workers : 1; n->most = t;
+    n->arch = arch; n->workers = workers > 0 ? workers : 1; n->most = desc->chunk;
     n->float_only = desc->activations == DSM_ACTIVATIONS_F32 || !dsm__nn_any_rounded(arch);
     n->form = dsm__kv_form(desc->kv, desc->activations);
     n->group_most = dsm__nn_larger(32, 4096 / heads);
-    if (n->group_most > t) n->group_most = t;
+    if (n->group_most > n->most) n->group_most = n->most;
     dsm__kv_layout(&n->kv, m, arch, desc);
     memory->cache += m->used - begin; memory->per_token += n->kv.per_token; begin = m->used;
 
@@ -6113,25 +6114,26 @@ DSM__FN void dsm__nn_layout(dsm__nn *n, dsm__arena *m, const dsm__arch *arch, in
     if (arch->mla) {
         n->key = dsm__nn_floats(m, t, arch->latent + arch->n_rot);
         if (arch->q_rank) { n->q_low = dsm__nn_floats(m, t, arch->q_rank); n->q_low_q = dsm__nn_roundings(n, m, t, arch->q_rank); }
-        n->qq = dsm__nn_roundings(n, m, t * heads, arch->nope);
-        n->qa = dsm__nn_floats(m, n->group_most * heads, arch->latent); n->ol = dsm__nn_floats(m, n->group_most * heads, arch->latent);
-        n->olq = dsm__nn_roundings(n, m, n->group_most * heads, arch->latent);
+        n->qq = dsm__nn_roundings(n, m, t * (uint64_t)heads, arch->nope); rows = (uint64_t)n->group_most * (uint64_t)heads;
+        n->qa = dsm__nn_floats(m, rows, arch->latent); n->ol = dsm__nn_floats(m, rows, arch->latent);
+        n->olq = dsm__nn_roundings(n, m, rows, arch->latent);
         n->item_bytes = (size_t)dsm__round_up(dsm__k_mla_query_bytes(n->form, arch->latent, arch->n_rot, 16), DSM__ALIGN);
         n->qt = (uint8_t *)dsm__mem_take(m, (uint64_t)n->group_most * (uint64_t)dsm__nn_items(n), n->item_bytes);
     } else {
         n->key = dsm__nn_floats(m, t, arch->n_kv_heads * arch->head_k); n->value = dsm__nn_floats(m, t, arch->n_kv_heads * arch->head_v);
-        n->qq = n->form == DSM__K_SCORE_Q8_INT8 ? (dsm__x64 *)dsm__mem_take(m, (uint64_t)(t * heads) * (uint64_t)dsm__nn_records(arch->head_k), sizeof(dsm__x64)) : NULL; }
-    rows = dsm__nn_larger((dsm__nn_items(n)) * dsm__nn_lanes(n), n->workers * dsm__nn_lanes(n));
+        n->qq = n->form == DSM__K_SCORE_Q8_INT8 ? (dsm__x64 *)dsm__mem_take(m, t * (uint64_t)heads * (uint64_t)dsm__nn_records(arch->head_k), sizeof(dsm__x64)) : NULL; }
+    rows = (uint64_t)dsm__nn_larger(dsm__nn_items(n), n->workers) * (uint64_t)dsm__nn_lanes(n);
     n->ld_scores = dsm__k_score_stride(desc->context);
-    n->scores = (float *)dsm__mem_take(m, (uint64_t)rows * (uint64_t)n->ld_scores, sizeof(float)); n->sums = dsm__nn_floats(m, rows, 1);
+    n->scores = (float *)dsm__mem_take(m, rows * (uint64_t)n->ld_scores, sizeof(float)); n->sums = dsm__nn_floats(m, rows, 1);
     attention = m->used; m->used = mark; /* ... and FFN take turns */
-    rows = dsm__nn_larger(t * ffn, used * f);
+    rows = t * (uint64_t)ffn > used * (uint64_t)f ? t * (uint64_t)ffn : used * (uint64_t)f;
     n->gate = dsm__nn_floats(m, rows, 1); n->up = dsm__nn_floats(m, rows, 1);
-    if (!n->float_only) n->act_q = (dsm__x64 *)dsm__mem_take(m, (uint64_t)dsm__nn_larger(ffn % 32 ? 0 : t * dsm__nn_records(ffn), f % 32 ? 0 : used * dsm__nn_records(f)), sizeof(dsm__x64));
+    rows = ffn % 32 ? 0 : t * (uint64_t)dsm__nn_records(ffn); records = f % 32 ? 0 : used * (uint64_t)dsm__nn_records(f);
+    if (!n->float_only) n->act_q = (dsm__x64 *)dsm__mem_take(m, rows > records ? rows : records, sizeof(dsm__x64));
     if (e) {
         if (shared) { n->gate_s = dsm__nn_floats(m, t, shared); n->up_s = dsm__nn_floats(m, t, shared); n->act_sq = dsm__nn_roundings(n, m, t, shared); }
         n->router = dsm__nn_floats(m, t, e); n->weight = dsm__nn_floats(m, used, 1); n->out_e = dsm__nn_floats(m, used, width);
-        n->chosen = (int32_t *)dsm__mem_take(m, (uint64_t)used, sizeof(int32_t)); n->row_of = (int32_t *)dsm__mem_take(m, (uint64_t)used, sizeof(int32_t));
+        n->chosen = (int32_t *)dsm__mem_take(m, used, sizeof(int32_t)); n->row_of = (int32_t *)dsm__mem_take(m, used, sizeof(int32_t));
         n->first = (int32_t *)dsm__mem_take(m, (uint64_t)e + 1, sizeof(int32_t));
         if (t > 1) { /* an expert's product takes its tokens rounded, or as floats */
             int rounded = 0, plain = n->hq == NULL;
@@ -6301,7 +6303,7 @@ DSM__FN dsm_status dsm__run_defaults(const dsm_model *model, const dsm_session_d
     if (!desc->context) desc->context = model->arch.context > 0 && model->arch.context < 4096 ? model->arch.context : 4096;
     if (!desc->chunk) desc->chunk = DSM__RUN_CHUNK;
     if (desc->context < 1 || desc->context > DSM__RUN_CONTEXT) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("context"), dsm__s("must be 0 (the default) to 16777216"));
-    if (desc->chunk < 1 || desc->chunk > 65536) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("chunk"), dsm__s("must be 0 (the default) to 65536"));
+    if (desc->chunk < 1 || desc->chunk > 4096) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("chunk"), dsm__s("must be 0 (the default) to 4096"));
     if (desc->chunk > desc->context) desc->chunk = desc->context;
     if ((int)desc->kv < 0 || (int)desc->kv > DSM_KV_Q8_0) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("kv"), dsm__s("is not a cache type"));
     if ((int)desc->activations < 0 || (int)desc->activations > DSM_ACTIVATIONS_F32) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("activations"), dsm__s("is not an activation type"));
