@@ -6405,7 +6405,7 @@ DSM__FN dsm_status dsm__run_sync(dsm_session *s, const int32_t *tokens, size_t n
     if (same < s->n_tokens || (size_t)same < n) { /* not the timeline that stands already */
         if (same < busy_to || s->chunk_at_logits) dsm__run_drop(s, same);
         s->next_running = 0;
-        memmove(s->tokens + same, tokens + same, (n - (size_t)same) * sizeof *tokens); /* tokens may be the timeline itself */
+        if (n > (size_t)same) memmove(s->tokens + same, tokens + same, (n - (size_t)same) * sizeof *tokens); /* tokens may be the timeline itself */
         s->n_tokens = (int)n;
         if (s->logits_to != (int)n) s->logits_from = s->logits_to = 0; }
     if (s->logits_from < s->n_done && s->desc.all_logits && !dsm__run_has_logits(s)) s->logits_from = s->logits_to = 0; /* rows are those of the last sync */

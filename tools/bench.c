@@ -204,7 +204,7 @@ int main(int argc, char **argv) {
     begin = now();
     must(dsm_model_open(&model, &desc, &error), &error);
     must(dsm_model_describe(model, &info, &error), &error);
-    room.context = depth + n_generated + 1 > n_prompt + 1 ? depth + n_generated + 1 : n_prompt + 1;
+    room.context = (depth + n_generated > n_prompt ? depth + n_generated : n_prompt) + 4;
     must(dsm_session_open(&s, model, &room, &error), &error);
     load = now() - begin;
     prompt = prompt_of(n_prompt > depth + 1 ? n_prompt : depth + 1, info.n_vocab);
