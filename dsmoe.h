@@ -433,7 +433,7 @@ DSMOE_API dsm_status dsm_turn_end(dsm_session *session, dsm_error *error);
 DSMOE_API const char *dsm_format_name(int i); /* the i-th tensor format; NULL: no such i */
 DSMOE_API dsm_status dsm_format_bytes(const char *format, size_t n, size_t *bytes, dsm_error *error); /* of a row of n weights */
 DSMOE_API dsm_status dsm_dequantize_row(const char *format, const void *from, float *to, size_t n, dsm_error *error);
-/* importance: n weights of the columns, or NULL. Not every format can be written: UNSUPPORTED. */
+/* importance: n factors, one for the squared error of each weight, or NULL. Every format can be written. NUMBER: something is not finite; nothing is written. */
 DSMOE_API dsm_status dsm_quantize_row(const char *format, const float *from, const float *importance, void *to, size_t n, dsm_error *error);
 
 /* ---- Part IIb: backends. You may stop reading here unless you write one. ----
@@ -736,7 +736,7 @@ DSM__FN dsm__arg dsm__u(uint64_t v) { dsm__arg a = dsm__i((int64_t)v); a.kind = 
     X(MAP, DSM_E_IO, "%: can't be mapped: %") \
     X(ROW, DSM_E_ARGUMENT, "a row of % weights is not a whole number of % blocks of %") \
     X(FORMAT_NAME, DSM_E_ARGUMENT, "there is no tensor format '%'") \
-    X(NO_WRITER, DSM_E_UNSUPPORTED, "rows of % can't be written, or not with these weights") \
+    X(NO_WRITER, DSM_E_NUMBER, "a row of % can't be made: a weight or an importance is NaN or infinite, or an importance is negative") \
     /* file */ \
     X(READER, DSM_E_IO, "the reader failed at % bytes from offset %") \
     X(FILE_RANGE, DSM_E_ARGUMENT, "% bytes from offset % are not inside the file, which has %") \
@@ -956,7 +956,8 @@ DSM__FN uint64_t dsm__num_random(uint64_t seed, uint64_t at) { /* splitmix64 of 
 /* plain(name, ggml id, bytes): one number per weight.
    own, shared(name, ggml id, weights and bytes of a block; then for kern: weights per scale; has minima; largest |w| as the unpacker makes it, and what is
    then still to be subtracted from it (-1: nothing, the bytes are signed); the tile that multiplies it when unpacked).
-   own: has a mat-vec of its own; shared: carries few models' bytes, so it is always unpacked and shares a tile, which saves code and compile time. */
+   own: has mat-vecs for 1, 2 and, where it pays, 4 tokens; shared: carries few models' bytes, so only one token is a mat-vec and two are unpacked and share a tile already,
+   which saves code and compile time. */
 #define DSM__FMT_LIST(plain, own, shared) \
     plain(F32, 0, 4) plain(F16, 1, 2) plain(BF16, 30, 2) \
     own(Q4_0,     2,  32,  18, 32, 0,  15,  8, u4) \
@@ -1341,8 +1342,8 @@ DSM__FN void dsm__fmt_write256(int fmt, const float *x, const float *importance,
     for (int i = 0; i < 256; i++) if (q[i] > 3) { to[i % 32] = (uint8_t)(to[i % 32] | 1 << i / 32); q[i] = (uint8_t)(q[i] - 4); }
     for (int i = 0; i < 64; i++) { const uint8_t *p = q + i / 32 * 128 + i % 32; to[32 + i] = (uint8_t)(p[0] | p[32] << 2 | p[64] << 4 | p[96] << 6); }
 }
-/* A row of n weights, n a multiple of the unit. importance: one factor for the squared error of each weight, or NULL. 1: done; -1: a number is not
-   finite (or an importance negative), nothing is written; every format of the list has a writer. */
+/* A row of n weights, n a multiple of the unit. importance: one factor for the squared error of each weight, or NULL. 1: done. 0: a number is not
+   finite, or an importance negative: nothing is written. Every format of the list has a writer. */
 DSM__FN int dsm__fmt_quantize(int fmt, const float *from, const float *importance, uint8_t *to, size_t n) {
     const size_t unit = (size_t)dsm__fmts[fmt].unit, bytes = (size_t)dsm__fmts[fmt].bytes; float spread = 0; uint8_t q[32] = { 0 };
     switch (fmt) {
@@ -1356,7 +1357,7 @@ DSM__FN int dsm__fmt_quantize(int fmt, const float *from, const float *importanc
         return 1;
     default: break;
     }
-    for (size_t i = 0; i < n; i++) if (!dsm__num_finite(from[i]) || (importance && !(dsm__num_finite(importance[i]) && importance[i] >= 0))) return -1;
+    for (size_t i = 0; i < n; i++) if (!dsm__num_finite(from[i]) || (importance && !(dsm__num_finite(importance[i]) && importance[i] >= 0))) return 0;
     if (importance) spread = dsm__fmt_squares(from, n) / (float)n;
     for (; n >= unit; n -= unit, from += unit, to += bytes) {
         if (unit == 256) dsm__fmt_write256(fmt, from, importance, to);
@@ -1408,7 +1409,7 @@ DSM__FN uint32_t dsm__cpu_features(void) {
 
      a FORMAT is one line of the list in fmt and one unpacker of 1 to 12 lines, written in words;
      an ISA   is one set of words, and one pass at the end of this room, which is this file included by itself;
-     a SHAPE  is one driver: mat-vec of 1, 2 or 4 tokens straight from the file, or unpack + tile for prompts and for the formats that share one.
+     a SHAPE  is one driver: mat-vec of 1, 2 or 4 tokens straight from the file, or unpack + tile for more.
 
    The words are about CHUNKS: 16 bytes of each of ROWS rows of the matrix, in whatever order of lanes the ISA likes. Taking formats apart
    is byte-wise work, so an unpacker cannot see that order:
@@ -1495,7 +1496,7 @@ DSM__FN dsm__k_turned dsm__k_turned_at(void *memory, int latent, int lanes) {
     k.from = (int32_t *)(void *)(k.dx + (size_t)dsm__k_64s(latent) * n); k.rope = (float *)(void *)(k.from + (size_t)dsm__k_64s(latent) * n); return k; }
 #define DSM__K_FLOATS(X) \
     X(void, mul_rows, (int type, const uint8_t *w, size_t stride, int len, const float *x, long ldx, int n_tokens, float *y, long ldy, int r0, int r1)) \
-    X(void, mul_down, (int type, const uint8_t *w, size_t stride, int n_rows, const float *x, long ldx, int n_tokens, float *y, long ldy, int n)) \
+    X(void, mul_down, (int type /* F32 or F16 */, const uint8_t *w, size_t stride, int n_rows, const float *x, long ldx, int n_tokens, float *y, long ldy, int n)) \
     X(void, rmsnorm, (const float *x, const float *w, int n, float eps, float *y)) \
     X(void, swiglu, (const float *gate, const float *up, int n, float *y)) \
     X(void, sigmoid, (float *x, int n)) \
@@ -1523,9 +1524,9 @@ DSM__FN dsm__k_turned dsm__k_turned_at(void *memory, int latent, int lanes) {
     DSM__K_FLOATS(X)
 typedef struct dsm__kernels {
     const char *isa;
-    int rows, tokens, tile_rows, tile_tokens;           /* of a mat-vec panel; of a tile */
+    int rows, tile_rows, tile_tokens;                   /* of a mat-vec panel; of a tile */
     const struct dsm__kernels *narrower;                /* does what is too few rows for this one */
-    struct { dsm__k_matvec *matvec; dsm__k_unpack *unpack; dsm__k_tile *tile; int from; } f[DSM__FMT_COUNT]; /* matvec may be NULL; from: where start values are */
+    struct { dsm__k_matvec *matvec; dsm__k_unpack *unpack; dsm__k_tile *tile; int from, tokens; } f[DSM__FMT_COUNT]; /* from: where start values are; tokens: most of a mat-vec */
 #define DSM__X(result, name, arguments) result (*name) arguments;
     DSM__K_FUNCTIONS(DSM__X)
     DSM__K_INT_SCORES(DSM__X)
@@ -1969,8 +1970,8 @@ FN Sums K(sums)(Sink *k, const int n, const int f, const int e, const Chunk *c, 
         const dsm__x64 *x = k->x + t * k->ldx + e / 64;
         s.v[t] = K(sum)(k->chain + t, FORMAT.bias <= 0 && e % 64, c, chunks, x->q + e % 64, K(from)(x, DSM__FROM(FORMAT.width, FORMAT.bias), e, f), f); }
     return s; }
-FN Sums K(sum1)(Sink *k, const int n, const int f, const int e, Chunk a) { /* lines in the order of the calls: e = 0, 32, 64, 96, 16, 48, .. */
-    if (n) K(ahead)(k, f, e / 32 % 4 * 16 + e / 16 % 2 * 64);
+FN Sums K(sum1)(Sink *k, const int n, const int f, const int e, const int turn, Chunk a) { /* turn: which call of its step this is; lines come in their order */
+    if (n) K(ahead)(k, f, 16 * turn);
     return K(sums)(k, n, f, e, &a, 1); }
 FN Sums K(sum2)(Sink *k, const int n, const int f, const int e, Chunk a, Chunk b) {
     Chunk c[2]; Sums s; c[0] = a; c[1] = b;
@@ -2009,7 +2010,7 @@ FN void K(step)(Sink *k, const int n, const int f) {
 #define look(c, t) K(look)(c, t)                        /* bytes 0 .. 15 through a table of int8 */
 #define sgn(c) K(sgn)(c)                                /* signed bytes, as the pass likes them */
 #define plus(c, a) K(plus)(c, a)                        /* a more in every byte */
-#define sum1(e, a) K(sum1)(k, n, f, e, a)               /* exact sums over the 16 weights from e on */
+#define sum1(e, turn, a) K(sum1)(k, n, f, e, turn, a)   /* exact sums over the 16 weights from e on */
 #define sum2(e, a, b) K(sum2)(k, n, f, e, a, b)         /* over 32 */
 #define scale(e, s, d) K(scale)(k, n, f, e, s, d)       /* p = fma(S, d, p) */
 #define least(e, m) K(least)(k, n, f, e, m)             /* p = fma(X, m, p) */
@@ -2080,7 +2081,7 @@ DSM__UNPACK(Q6_K) { /* 128 bytes of low nibbles, 64 of high bit pairs, 16 int8 s
         Sums s[8];
         UNROLL for (int l = 0; l < 2; l++) {
             Chunk a = take(64 * u + 16 * l), c = take(128 + 32 * u + 16 * l), b = take(64 * u + 32 + 16 * l);
-            UNROLL for (int g = 0; g < 4; g++) s[2 * g + l] = sum1(32 * g + 16 * l, join(g % 2 ? b : a, g / 2 * 4, 4, c, 2 * g, 2)); }
+            UNROLL for (int g = 0; g < 4; g++) s[2 * g + l] = sum1(32 * g + 16 * l, 4 * l + g, join(g % 2 ? b : a, g / 2 * 4, 4, c, 2 * g, 2)); }
         UNROLL for (int z = 0; z < 8; z++) scale(16 * z, s[z], K(fmul)(d, K(sbyte)(h[z / 4], z % 4)));
         h[0] = h[2]; h[1] = h[3]; step(); } }
 
@@ -2089,7 +2090,7 @@ DSM__UNPACK(Q2_K) { /* 16 bytes: a scale and a minimum of 4 bits for 16 weights;
     DSM__HALVES {
         Chunk c[2]; c[0] = take(16 + 32 * u); c[1] = take(32 + 32 * u);
         UNROLL for (int z = 0; z < 8; z++) {
-            scale(16 * z, sum1(16 * z, bits(c[z % 2], z / 2 * 2, 2)), K(fmul)(d, K(ubyte)(K(field)(h[z / 4], 0, 4, 0), z % 4)));
+            scale(16 * z, sum1(16 * z, z, bits(c[z % 2], z / 2 * 2, 2)), K(fmul)(d, K(ubyte)(K(field)(h[z / 4], 0, 4, 0), z % 4)));
             least(16 * z, K(fmul)(dmin, K(ubyte)(K(field)(h[z / 4], 4, 4, 0), z % 4))); }
         h[0] = h[2]; h[1] = h[3]; step(); } }
 
@@ -2103,7 +2104,7 @@ DSM__UNPACK(Q3_K) { /* 32 bytes of third bits, bit g for group g of 32; 64 of bi
     DSM__HALVES {
         Chunk c[2]; c[0] = take(32 + 32 * u); c[1] = take(48 + 32 * u);
         UNROLL for (int z = 0; z < 8; z++)
-            scale(16 * z, sum1(16 * z, plus(join(c[z % 2], z / 2 * 2, 2, z % 2 ? q : p, z / 2, 1), 28)),
+            scale(16 * z, sum1(16 * z, z, plus(join(c[z % 2], z / 2 * 2, 2, z % 2 ? q : p, z / 2, 1), 28)),
                   K(fmul)(d, K(fsub)(K(ubyte)(s[z / 4], z % 4), K(fset)(32.f))));
         s[0] = s[2]; s[1] = s[3]; p = bits(p, 4, 4); q = bits(q, 4, 4); step(); } }
 
@@ -2301,7 +2302,7 @@ FN float K(stripes8)(__m256 b) {
 #define DSM__GROUP 6
 #define DSM__HALF(p) _mm256_loadu_si256((const __m256i *)(const void *)(p))
 #define DSM__PIN(v) __asm__("" : "+v"(v)) /* or the broadcast is repeated in each of its products */
-FN void K(sth1)(uint8_t *p, Reals a) { _mm256_storeu_si256((__m256i *)(void *)p, _mm512_cvtps_ph(a, 0)); }
+FN void K(sth1)(uint8_t *p, Reals a) { _mm256_storeu_si256((__m256i *)(void *)p, _mm512_maskz_cvtps_ph((__mmask16)0xffff, a, 0)); } /* (the plain one warns without optimisation) */
 FN Reals K(f8)(const uint8_t *p) { return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(const void *)p))); }
 FN Reals K(valid)(Reals v, Reals x) { /* v; 0 where x is below the least; x where it is NaN */
     v = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, K(fset)(DSM__EXP_MIN), _CMP_GE_OQ), v);
@@ -2378,9 +2379,8 @@ FN float K(single)(const uint8_t *p, const int type) {
 
 /* ---------------------------------------------------------- products of rows ---------------------------------------------------------- */
 FN void K(dots)(const uint8_t *w, size_t stride, int len, const float *x, long ldx, float *y, long ldy, const int type, const int rows, const int tokens) {
-    Reals c[16], a[4], b[8]; const int whole = len & ~15;
-#define ALL UNROLL for (int r = 0; r < rows; r++) UNROLL for (int t = 0; t < tokens; t++)
-#define AT c[(r * tokens + t) * DSM__NV + v]
+    Reals c[16], a[4], b[8]; const int rest = len & 15, whole = len - rest; float s[256];
+#define DSM__SUM c[(r * tokens + t) * DSM__NV + v]
     UNROLL for (int i = 0; i < rows * tokens * DSM__NV; i++) c[i] = K(fset)(0);
     for (int k = 0; k < whole; k += 16) {
         const uint8_t *p = w + k * DSM__SIZE;
@@ -2388,17 +2388,15 @@ FN void K(dots)(const uint8_t *w, size_t stride, int len, const float *x, long l
         UNROLL for (int v = 0; v < DSM__NV; v++) {
             UNROLL for (int r = 0; r < rows; r++) a[r] = K(wide)(p + (size_t)r * stride + v * ROWS * DSM__SIZE, type);
             UNROLL for (int t = 0; t < tokens; t++) b[t] = K(fld)(x + t * ldx + k + v * ROWS);
-            ALL AT = K(fma)(a[r], b[t], AT); } }
-    ALL {
-        const uint8_t *p = w + (size_t)r * stride + whole * DSM__SIZE; float s[16];
-        if (whole < len) { /* the last stripes get one more */
-            UNROLL for (int v = 0; v < DSM__NV; v++) K(fst)(s + v * ROWS, AT);
-            for (int k = 0; k < len - whole; k++) s[k] = fmaf(K(single)(p + k * DSM__SIZE, type), x[t * ldx + whole + k], s[k]);
-            UNROLL for (int v = 0; v < DSM__NV; v++) AT = K(fld)(s + v * ROWS); }
-        y[t * ldy + r] = K(stripes)(c + (r * tokens + t) * DSM__NV); }
-#undef AT
-#undef ALL
+            UNROLL for (int r = 0; r < rows; r++) UNROLL for (int t = 0; t < tokens; t++) DSM__SUM = K(fma)(a[r], b[t], DSM__SUM); } }
+    UNROLL for (int i = 0; i < rows * tokens * DSM__NV; i++) K(fst)(s + i * ROWS, c[i]);
+    for (int r = 0, i = 0; r < rows; r++) for (int t = 0; t < tokens; t++, i++) { /* the last stripes may get one more; then the tree */
+        const uint8_t *p = w + (size_t)r * stride + whole * DSM__SIZE;
+        for (int k = 0; k < rest; k++) s[16 * i + k] = fmaf(K(single)(p + k * DSM__SIZE, type), x[t * ldx + whole + k], s[16 * i + k]);
+        UNROLL for (int v = 0; v < DSM__NV; v++) c[v] = K(fld)(s + 16 * i + v * ROWS);
+        y[t * ldy + r] = K(stripes)(c); }
 }
+#undef DSM__SUM
 FN void K(rows)(const uint8_t *w, size_t stride, int len, const float *x, long ldx, int n, float *y, long ldy, int r0, int r1, const int type) {
     int r = r0, t;
 #if DSM__BITS
@@ -2449,10 +2447,8 @@ FN void K(downs)(const uint8_t *w, size_t stride, int n_rows, const float *x, lo
         for (int h = 8; h; h /= 2) for (int l = 0; l < h; l++) s[l] = s[l] + s[l + h];
         y[t * ldy + c] = s[0]; } }
 OUT void K(mul_down)(int type, const uint8_t *w, size_t stride, int n_rows, const float *x, long ldx, int n_tokens, float *y, long ldy, int n) {
-    switch (type) {
-    case DSM__K_F32: K(downs)(w, stride, n_rows, x, ldx, n_tokens, y, ldy, n, DSM__K_F32); break;
-    case DSM__K_F16: K(downs)(w, stride, n_rows, x, ldx, n_tokens, y, ldy, n, DSM__K_F16); break;
-    default: K(downs)(w, stride, n_rows, x, ldx, n_tokens, y, ldy, n, DSM__K_BF16); } }
+    if (type == DSM__K_F32) K(downs)(w, stride, n_rows, x, ldx, n_tokens, y, ldy, n, DSM__K_F32);
+    else K(downs)(w, stride, n_rows, x, ldx, n_tokens, y, ldy, n, DSM__K_F16); }
 
 /* ------------------------------------------------- norms, activations, elementwise ------------------------------------------------- */
 /* e for every full vector at x + i; the rest, fewer than ROWS, through a padded copy */
@@ -2525,16 +2521,23 @@ OUT void K(to_half)(const float *x, int n, uint8_t *to) {
     int i = 0; for (; i + ROWS <= n; i += ROWS) K(sth)(to + 2 * i, K(fld)(x + i));
     for (; i < n; i++) { const uint16_t h = dsm__num_to_half_saturating(x[i]); memcpy(to + 2 * i, &h, 2); } }
 FN void K(floats)(const uint8_t *from, int n, float *to, const int type) {
-    int i = 0; for (; i + ROWS <= n; i += ROWS) K(fst)(to + i, K(wide)(from + i * DSM__SIZE, type));
+    int i = 0;
+    if (n == 64) { UNROLL for (int v = 0; v < 64; v += ROWS) K(fst)(to + v, K(wide)(from + v * DSM__SIZE, type)); return; }
+    for (; i + ROWS <= n; i += ROWS) K(fst)(to + i, K(wide)(from + i * DSM__SIZE, type));
     for (; i < n; i++) to[i] = K(single)(from + i * DSM__SIZE, type); }
 OUT void K(to_float)(int type, const uint8_t *from, int n, float *to) {
     if (type == DSM__K_F32) memcpy(to, from, (size_t)n * 4); else if (type == DSM__K_F16) K(floats)(from, n, to, DSM__K_F16); else K(floats)(from, n, to, DSM__K_BF16); }
 
 /* ------------------------------------------------------------ attention ------------------------------------------------------------ */
-/* core: out[row][unit][16] (+)= sum over i < n of w[row][i] * a[i][unit][16], one chain each. step: bytes from a[i] to a[i+1]; unit: to the next 16 lanes. */
-FN void K(core)(const uint8_t *a, size_t step_, size_t unit, int n, const float *w, long ldw, float *out, long ldo, const int add, const int type,
-                const int rows, const int units) {
+/* core: out[row][unit][16] (+)= sum over i < n of w[row][i] * a[i][unit][16], one chain each. step: bytes from a[i] to a[i+1]; unit: to the next 16 lanes.
+   ahead: what is prefetched meanwhile, `skip` bytes further at each i, as much as is read at it; or NULL. */
+FN void K(core)(const uint8_t *a, size_t step_, size_t unit, int n, const float *w, long ldw, float *out, long ldo, int add,
+                const uint8_t *ahead, size_t skip, const int type, const int rows, const int units) {
     Reals c[DSM__BITS ? 24 : 16], x[DSM__BITS ? 4 : 16]; int i = 0; const int nv = units * DSM__NV;
+#define DSM__FETCH if (rows < 24 && ahead) { \
+        __builtin_prefetch(ahead, 0, 2); if (units * DSM__SIZE > 4) __builtin_prefetch(ahead + 64, 0, 2); \
+        if (units * DSM__SIZE > 8) { __builtin_prefetch(ahead + 128, 0, 2); __builtin_prefetch(ahead + 192, 0, 2); } \
+        ahead += skip; }
 #define DSM__X(v) (a + (size_t)((v) / DSM__NV) * unit + (v) % DSM__NV * ROWS * DSM__SIZE)
     UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < nv; v++) c[r * nv + v] = add ? K(fld)(out + r * ldo + v * ROWS) : K(fset)(0);
 #if DSM__BITS == 128 /* four weights in one register, taken by lane */
@@ -2542,19 +2545,22 @@ FN void K(core)(const uint8_t *a, size_t step_, size_t unit, int n, const float 
         Reals b[4];
         UNROLL for (int r = 0; r < rows; r++) b[r] = K(fld)(w + r * ldw + i);
         UNROLL for (int j = 0; j < 4; j++) {
+            DSM__FETCH;
             UNROLL for (int v = 0; v < nv; v++) x[v] = K(wide)(DSM__X(v), type);
             a += step_;
             UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < nv; v++) c[r * nv + v] = K(fma_lane)(x[v], b[r], j, c[r * nv + v]); } }
 #endif
     for (; i < n; i++, a += step_) {
+        DSM__FETCH;
         UNROLL for (int v = 0; v < nv; v++) x[v] = K(wide)(DSM__X(v), type);
         UNROLL for (int r = 0; r < rows; r++) {
             Reals b = K(fset)(w[r * ldw + i]); if (nv > 1) DSM__PIN(b);
             UNROLL for (int v = 0; v < nv; v++) c[r * nv + v] = K(fma)(x[v], b, c[r * nv + v]); } }
     UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < nv; v++) K(fst)(out + r * ldo + v * ROWS, c[r * nv + v]); }
 #undef DSM__X
+#undef DSM__FETCH
 /* its variants: rows 1, 2, 3, 4, 6 by one unit or DSM__UNITS, and 24 by one */
-#define DSM__CASE(r, u) case 8 * (r) + (u): K(core)(a, step_, unit, n, w, ldw, out, ldo, add, type, r, u); break;
+#define DSM__CASE(r, u) case 8 * (r) + (u): K(core)(a, step_, unit, n, w, ldw, out, ldo, add, ahead, skip, type, r, u); break;
 #define DSM__CASES(r) DSM__CASE(r, 1) DSM__CASE_(r)
 #if DSM__UNITS > 1
 #define DSM__CASE_(r) DSM__CASE(r, DSM__UNITS)
@@ -2571,13 +2577,14 @@ FN void K(core)(const uint8_t *a, size_t step_, size_t unit, int n, const float 
 #else
 #define DSM__CASE6
 #endif
-#define DSM__CORE_ARGUMENTS (int shape, const uint8_t *a, size_t step_, size_t unit, int n, const float *w, long ldw, float *out, long ldo, int add)
+#define DSM__CORE_ARGUMENTS (int shape, const uint8_t *a, size_t step_, size_t unit, int n, const float *w, long ldw, float *out, long ldo, int add, \
+                              const uint8_t *ahead, size_t skip)
 OUT void K(core_f32) DSM__CORE_ARGUMENTS {
     const int type = DSM__K_F32;
     switch (shape) {
     DSM__CORE_CASES
 #if DSM__UNITS > 1 /* (turned rows: ldw is 64) */
-    case 8 * 24 + 1: K(core)(a, step_, unit, n, w, 64, out, ldo, add, type, 24, 1); break;
+    case 8 * 24 + 1: K(core)(a, step_, unit, n, w, 64, out, ldo, add, ahead, skip, type, 24, 1); break;
 #endif
     default: break; } }
 OUT void K(core_f16) DSM__CORE_ARGUMENTS { const int type = DSM__K_F16; switch (shape) { DSM__CORE_CASES default: break; } }
@@ -2586,15 +2593,18 @@ FN int K(fit)(int left, int units, int turn) {
     if (turn && units == 1 && DSM__GROUP == 6 && DSM__UNITS > 1 && left >= 24) return 24;
     if (DSM__GROUP >= 6 && left >= 6 && left != 7 && left != 8) return 6;
     return left >= 4 && DSM__GROUP >= 4 ? 4 : left == 3 && DSM__GROUP >= 3 ? 3 : left >= 2 && DSM__GROUP >= 2 ? 2 : 1; }
-FN void K(product)(int half, const uint8_t *a, size_t step_, size_t unit, int n, const float *w, long ldw, int n_rows, float *out, long ldo, int n_units, int add, int turn) {
+FN void K(product)(int half, const uint8_t *a, size_t step_, size_t unit, int n, const float *w, long ldw, int n_rows, float *out, long ldo, int n_units, int add, int turn,
+                   const uint8_t *ahead, size_t skip) {
     for (int u = 0, m; u < n_units; u += m) {
         m = n_units - u >= DSM__UNITS ? DSM__UNITS : 1;
         for (int r = 0, k; r < n_rows; r += k) {
             k = K(fit)(n_rows - r, m, turn);
-            (half ? K(core_f16) : K(core_f32))(8 * k + m, a + (size_t)u * unit, step_, unit, n, w + r * ldw, ldw, out + r * ldo + 16 * u, ldo, add); } } }
+            (half ? K(core_f16) : K(core_f32))(8 * k + m, a + (size_t)u * unit, step_, unit, n, w + r * ldw, ldw, out + r * ldo + 16 * u, ldo, add,
+                                                  r || !ahead ? NULL : ahead + (size_t)u * unit, skip); } } }
 /* int8 of q8_0 to floats; rows of them, or a block of keys whose four bytes lie together */
 FN void K(row8)(const uint8_t *q, const uint8_t *scales, int c0, int n, float *to) { /* columns c0 .. of one row; n a multiple of 16, all in one block of 64 */
     float s; memcpy(&s, scales + c0 / 64 * 4, 4);
+    if (n == 64) { UNROLL for (int i = 0; i < 64; i += ROWS) K(fst)(to + i, K(fmul)(K(f8)(q + c0 + i), K(fset)(s))); return; }
     for (int i = 0; i < n; i += ROWS) K(fst)(to + i, K(fmul)(K(f8)(q + c0 + i), K(fset)(s))); }
 
 OUT void K(gqa_scores)(int kv, const uint8_t *keys, int dims, int t0, int t1, const float *q, long ldq, int n, float by, float *s, long lds) {
@@ -2609,12 +2619,39 @@ OUT void K(gqa_scores)(int kv, const uint8_t *keys, int dims, int t0, int t1, co
                     Reals d; memcpy(&d, scales + c + v * ROWS * 4, sizeof d);
                     for (int i = 0; i < z; i += 4) UNROLL for (int j = 0; j < 4; j++)
                         K(fst)(a + (i + j) * 16 + v * ROWS, K(fmul)(K(byte4)(p + (c + i) * 16 + v * ROWS * 4, j), d)); }
-                K(product)(0, (const uint8_t *)a, 64, 0, z, q + c, ldq, n, s + t, lds, 1, c > 0, 0); } }
-        else K(product)(kv == DSM_KV_F16, p, (size_t)step_, block, dims, q, ldq, n, s + t, lds, units, 0, 0);
+                K(product)(0, (const uint8_t *)a, 64, 0, z, q + c, ldq, n, s + t, lds, 1, c > 0, 0, NULL, 0); } }
+        else K(product)(kv == DSM_KV_F16, p, (size_t)step_, block, dims, q, ldq, n, s + t, lds, units, 0, 0, p + (size_t)units * block, (size_t)(step_ * units));
         for (int i = 0; i < n; i++) for (int j = 0; j < m; j += ROWS) K(fst)(s + i * lds + t + j, K(fmul)(K(fld)(s + i * lds + t + j), K(fset)(by))); } }
+#if DSM__UNITS > 1
+/* 16 lanes, f16 rows of whole 64s: while 64 columns of 24 rows are multiplied, the next ones (from `next`) become floats in `b` */
+OUT void K(mla_step)(const float *q, int lanes, const float *w, float *out, int add, const uint8_t *next, size_t stride, float *b) {
+    Reals c[DSM__K_TURN];
+    UNROLL for (int r = 0; r < 24; r++) c[r] = add ? K(fld)(out + r * DSM__K_LANES) : K(fset)(0);
+    for (int i = 0; i < 64; i += 2) { /* 24 x 64 floats are 96 vectors: 3 in 2 steps */
+        K(fst)(b + 16 * i, K(fh)(next + (size_t)(i / 4) * stride + i % 4 * 32)); K(fst)(b + 16 * i + 16, K(fh)(next + (size_t)(i / 4) * stride + i % 4 * 32 + 32));
+        K(fst)(b + 1024 + 8 * i, K(fh)(next + (size_t)(16 + i / 8) * stride + i / 2 % 4 * 32));
+        UNROLL for (int j = 0; j < 2; j++, q += lanes) {
+            const Reals x = K(fld)(q); UNROLL for (int r = 0; r < 24; r++) c[r] = K(fma)(x, K(fset)(w[64 * r + i + j]), c[r]); } }
+    UNROLL for (int r = 0; r < 24; r++) K(fst)(out + r * DSM__K_LANES, c[r]); }
+/* all whole groups of 24 tokens; returns where the rest begins */
+OUT int K(mla_run)(const uint8_t *rows, size_t stride, int both, int t0, int t1, const float *q, int lanes, int n, float by, float *s, long lds) {
+    float a[2][DSM__K_TURN * 64], c[DSM__K_TURN * DSM__K_LANES]; int now = 0, t = t0;
+    if (t1 - t0 >= 24) for (int i = 0; i < 24; i++) K(floats)(rows + (size_t)(t + i) * stride, 64, a[0] + 64 * i, DSM__K_F16);
+    for (; t1 - t >= 24; t += 24) {
+        const uint8_t *p = rows + (size_t)t * stride;
+        for (int e = 0; e < both; e += 64, now ^= 1) { /* (after the last group: its own first columns again) */
+            const uint8_t *next = e + 64 < both ? p + (e + 64) * 2 : t1 - t >= 48 ? p + 24 * stride : p;
+            for (int i = 0; i < 24; i++) { const uint8_t *z = p + (size_t)(24 + i) * stride + e * 2; __builtin_prefetch(z, 0, 2); __builtin_prefetch(z + 64, 0, 2); }
+            K(mla_step)(q + e * (long)lanes, lanes, a[now], c, e > 0, next, stride, a[now ^ 1]); }
+        K(turned)(c, DSM__K_LANES, 24, n, by, s + t, lds); }
+    return t; }
+#endif
 /* Lanes are queries. 24 tokens at a time: 64 columns of their rows become floats, and those weigh the queries' columns. */
 OUT void K(mla_scores)(int kv, const uint8_t *rows, int latent, int rope, int t0, int t1, const float *q, int lanes, int n, float by, float *s, long lds) {
     const size_t stride = dsm__k_latent_row_bytes(kv, latent, rope), at = dsm__k_value_row_bytes(kv, latent); float a[DSM__K_TURN * 64], c[DSM__K_TURN * DSM__K_LANES];
+#if DSM__UNITS > 1
+    if (kv == DSM_KV_F16 && n <= 16 && latent % 64 == 0 && rope % 64 == 0) t0 = K(mla_run)(rows, stride, latent + rope, t0, t1, q, lanes, n, by, s, lds);
+#endif
     for (int t = t0, m; t < t1; t += m) {
         const uint8_t *p = rows + (size_t)t * stride; m = t1 - t < DSM__K_TURN ? t1 - t : DSM__K_TURN;
         for (int l = 0, z; l < n; l += z) {
@@ -2622,12 +2659,13 @@ OUT void K(mla_scores)(int kv, const uint8_t *rows, int latent, int rope, int t0
             for (int part = 0; part < 2; part++) for (int e = 0, y; e < (part ? rope : latent); e += y) {
                 y = (part ? rope : latent) - e < 64 ? (part ? rope : latent) - e : 64;
                 for (int i = 0; i < m; i++) {
-                    const uint8_t *r = p + (size_t)i * stride;
+                    const uint8_t *r = p + (size_t)i * stride; const int size = kv == DSM_KV_F32 ? 4 : kv == DSM_KV_F16 || part ? 2 : 1;
+                    if (!l) for (int b = 0; b < y * size; b += 64) __builtin_prefetch(r + DSM__K_TURN * stride + (part ? at : 0) + (size_t)(e * size + b), 0, 2);
                     if (kv == DSM_KV_Q8_0 && !part) K(row8)(r, r + dsm__k_16(latent), e, dsm__k_16(y), a + 64 * i);
                     else if (kv == DSM_KV_F32) K(floats)(r + (part ? at : 0) + e * 4, y, a + 64 * i, DSM__K_F32);
                     else K(floats)(r + (part ? at : 0) + e * 2, y, a + 64 * i, DSM__K_F16); }
                 K(product)(0, (const uint8_t *)(q + (part ? latent + e : e) * (long)lanes + l), (size_t)lanes * 4, 64, y, a, 64, m, c, DSM__K_LANES,
-                           dsm__k_16(z) / 16, part || e, 1); }
+                           dsm__k_16(z) / 16, part || e, 1, NULL, 0); }
             K(turned)(c, DSM__K_LANES, m, z, by, s + l * lds + t, lds); } } }
 /* the rope part of a q8_0 row, which goes on where the rounded part ended: c[token][lane] */
 OUT void K(rope_scores)(const uint8_t *rows, size_t stride, int rope, int n_tokens, const float *q, int lanes, int n, float *c) {
@@ -2635,7 +2673,7 @@ OUT void K(rope_scores)(const uint8_t *rows, size_t stride, int rope, int n_toke
     for (int e = 0, y; e < rope; e += y) {
         y = rope - e < 64 ? rope - e : 64;
         for (int i = 0; i < n_tokens; i++) K(floats)(rows + (size_t)i * stride + e * 2, y, a + 64 * i, DSM__K_F16);
-        K(product)(0, (const uint8_t *)(q + e * (long)lanes), (size_t)lanes * 4, 64, y, a, 64, n_tokens, c, DSM__K_LANES, dsm__k_16(n) / 16, 1, 1); } }
+        K(product)(0, (const uint8_t *)(q + e * (long)lanes), (size_t)lanes * 4, 64, y, a, 64, n_tokens, c, DSM__K_LANES, dsm__k_16(n) / 16, 1, 1, NULL, 0); } }
 /* o[i][d0 .. d1-1] = the chains over tokens t0 .. t1-1, continued where t0 > 0. */
 OUT void K(values)(int kv, const uint8_t *rows, size_t stride, int dims, int t0, int t1, const float *p, long ldp, int n, float *o, long ldo, int d0, int d1) {
     float a[DSM__K_ROW_BLOCK * 64], rest[16];
@@ -2649,11 +2687,12 @@ OUT void K(values)(int kv, const uint8_t *rows, size_t stride, int dims, int t0,
                 for (int i = 0; i < m; i++) K(row8)(w + (size_t)i * stride, w + (size_t)i * stride + dsm__k_16(dims), d, dsm__k_16(y), a + 64 * i);
                 from = (const uint8_t *)a; between = 256; }
             units = y / 16;
-            K(product)(kv == DSM_KV_F16, from, between, kv == DSM_KV_F16 ? 32 : 64, m, p + t, ldp, n, o + d, ldo, units, t > 0, 0);
+            K(product)(kv == DSM_KV_F16, from, between, kv == DSM_KV_F16 ? 32 : 64, m, p + t, ldp, n, o + d, ldo, units, t > 0, 0,
+                       kv == DSM_KV_Q8_0 ? NULL : from + DSM__K_ROW_BLOCK * stride, stride);
             if (y % 16) for (int i = 0; i < n; i++) { /* lanes that are not there */
                 float *r = o + i * ldo + d + 16 * units; const size_t z = (size_t)(y % 16) * 4;
                 memset(rest, 0, sizeof rest); if (t > 0) memcpy(rest, r, z);
-                K(product)(kv == DSM_KV_F16, from + units * (kv == DSM_KV_F16 ? 32 : 64), between, 0, m, p + i * ldp + t, ldp, 1, rest, 16, 1, t > 0, 0);
+                K(product)(kv == DSM_KV_F16, from + units * (kv == DSM_KV_F16 ? 32 : 64), between, 0, m, p + i * ldp + t, ldp, 1, rest, 16, 1, t > 0, 0, NULL, 0);
                 memcpy(r, rest, z); } } } }
 #undef DSM__CASE
 #undef DSM__CASES
@@ -2747,17 +2786,24 @@ OUT void K(mla_scores8)(const uint8_t *rows, int latent, int rope, int t0, int t
 #else
 #define DSM__STAMP(M, f) M(f, 1)
 #endif
-#if DSM__TOKENS >= 4
-#define DSM__STAMP4(M, f) M(f, 1) M(f, 2) M(f, 4)
-#else
+#define DSM__STAMP1(M, f) M(f, 1)
+#if DSM__BITS == 0
+#define DSM__MOST_OWN 1
 #define DSM__STAMP4(M, f) M(f, 1)
+#elif DSM__BITS == 256 || !DSM__DOT /* four tokens are nearly as fast in a tile */
+#define DSM__MOST_OWN 2
+#define DSM__STAMP4(M, f) M(f, 1) M(f, 2)
+#else
+#define DSM__MOST_OWN 4
+#define DSM__STAMP4(M, f) M(f, 1) M(f, 2) M(f, 4)
 #endif
-#define DSM__X2(name, ggml, unit, bytes, width, mins, wmax, bias, tile) DSM__UNPACKED(name)
-#define DSM__X1(name, ggml, unit, bytes, width, mins, wmax, bias, tile) \
+#define DSM__FORMAT(name, STAMP) \
     DSM__UNPACKED(name) \
     OUT void K(matvec_##name)(const uint8_t *from, size_t stride, int len, const dsm__x64 *x, long ldx, int tokens, float *y, long ldy, \
                               int rows, const uint8_t *next) { \
-        const int f = DSM__FMT_##name; DSM__PAD; switch (tokens) { DSM__STAMP4(DSM__MATVEC, name) default: break; } }
+        const int f = DSM__FMT_##name; DSM__PAD; switch (tokens) { STAMP(DSM__MATVEC, name) default: break; } }
+#define DSM__X1(name, ggml, unit, bytes, width, mins, wmax, bias, tile) DSM__FORMAT(name, DSM__STAMP4)
+#define DSM__X2(name, ggml, unit, bytes, width, mins, wmax, bias, tile) DSM__FORMAT(name, DSM__STAMP1)
 DSM__FMT_LIST(DSM__FMT_NONE, DSM__X1, DSM__X2)
 #undef DSM__X1
 #undef DSM__X2
@@ -2777,10 +2823,10 @@ DSM__X(u4, Q4_0)
 #define DSM__TILE_u6 K(tile_u6)
 #define DSM__TILE_u2m K(tile_u2m)
 #undef DSM__X
-static const dsm__kernels K(kernels) = { DSM__STR(DSM__PASS), ROWS, DSM__TOKENS < 4 ? DSM__TOKENS : 4, DSM__PANEL * ROWS, DSM__TOKENS, DSM__NARROWER, {
-#define DSM__X(name, ggml, bytes) { NULL, NULL, NULL, 0 },
-#define DSM__X1(name, ggml, unit, bytes, width, mins, wmax, bias, tile) { K(matvec_##name), DSM__CAT(dsm__k_unpack_##name, DSM__UNPACKS), DSM__TILE_##tile, DSM__FROM(width, bias) },
-#define DSM__X2(name, ggml, unit, bytes, width, mins, wmax, bias, tile) { NULL, DSM__CAT(dsm__k_unpack_##name, DSM__UNPACKS), DSM__TILE_##tile, DSM__FROM(width, bias) },
+static const dsm__kernels K(kernels) = { DSM__STR(DSM__PASS), ROWS, DSM__PANEL * ROWS, DSM__TOKENS, DSM__NARROWER, {
+#define DSM__X(name, ggml, bytes) { NULL, NULL, NULL, 0, 0 },
+#define DSM__X1(name, ggml, unit, bytes, width, mins, wmax, bias, tile) { K(matvec_##name), DSM__CAT(dsm__k_unpack_##name, DSM__UNPACKS), DSM__TILE_##tile, DSM__FROM(width, bias), DSM__MOST_OWN },
+#define DSM__X2(name, ggml, unit, bytes, width, mins, wmax, bias, tile) { K(matvec_##name), DSM__CAT(dsm__k_unpack_##name, DSM__UNPACKS), DSM__TILE_##tile, DSM__FROM(width, bias), 1 },
     DSM__FMT_LIST(DSM__X, DSM__X1, DSM__X2) },
 #undef DSM__X
 #undef DSM__X1
@@ -2827,6 +2873,9 @@ static const dsm__kernels K(kernels) = { DSM__STR(DSM__PASS), ROWS, DSM__TOKENS 
 #undef DSM__UNPACKED
 #undef DSM__STAMP
 #undef DSM__STAMP4
+#undef DSM__STAMP1
+#undef DSM__MOST_OWN
+#undef DSM__FORMAT
 #undef DSM__TILE
 #undef DSM__TILE_u4
 #undef DSM__TILE_s8
@@ -2969,9 +3018,9 @@ DSM__FN const char *dsm__k_isa_name(int n) { /* of the n-th usable level, worst 
     return NULL;
 }
 
-/* ---- the room's door to products: y[token][row] = w[row] . x[token] for rows r0 .. r1-1 and n_tokens. Up to 4 tokens of formats that have one are a
-        mat-vec, everything else is unpacked and multiplied in tiles; too few rows for one level are done by the next narrower one. next: what this thread
-        reads after r1 (any mapped address; it is only prefetched). ---- */
+/* ---- the room's door to products: y[token][row] = w[row] . x[token] for rows r0 .. r1-1 and n_tokens. A few tokens are a mat-vec, more are unpacked
+        and multiplied in tiles; too few rows for a tile are mat-vecs, for a mat-vec the next narrower level does them. next: what this thread reads
+        after r1 (any address; it is only prefetched). ---- */
 DSM__FN int dsm__k_tokens(int left, int most) { return left >= most && left != 8 ? most : left >= 4 && most >= 4 ? 4 : left >= 2 && most >= 2 ? 2 : 1; } /* 8: 4 and 4, not 6 and 2 */
 /* K is cut so that the activations of a cut stay in L2 and the unpacked rows in 64 KB; the sums wait in y meanwhile, so the order of additions stays the
    contract's. The tile prefetches the next panel while it multiplies. */
@@ -2997,10 +3046,10 @@ DSM__FN void dsm__k_mul(const dsm__kernels *k, int fmt, const uint8_t *w, size_t
                         int r0, int r1, const dsm__k_scratch *scratch, const uint8_t *next) {
     const int rows = r1 - r0;
     if (rows <= 0 || n_tokens <= 0) return;
-    while (k->narrower && rows < (k->f[fmt].matvec && (n_tokens <= 4 || rows < k->tile_rows) ? k->rows : k->tile_rows)) k = k->narrower;
-    if (k->f[fmt].matvec && (n_tokens <= 4 || rows < k->tile_rows))
+    while (k->narrower && rows < k->rows) k = k->narrower;
+    if (n_tokens <= k->f[fmt].tokens || rows < k->tile_rows)
         for (int t = 0, m; t < n_tokens; t += m) {
-            m = dsm__k_tokens(n_tokens - t, k->tokens);
+            m = dsm__k_tokens(n_tokens - t, k->f[fmt].tokens);
             k->f[fmt].matvec(w + (size_t)r0 * stride, stride, len, x + t * ldx, ldx, m, y + t * ldy + r0, ldy, rows, t + m < n_tokens ? w + (size_t)r0 * stride : next); }
     else if (n_tokens <= 4) /* panel by panel, so that the rows are read in their order */
         for (int r = r0, z; r < r1; r = z) {
@@ -3029,7 +3078,7 @@ DSM__FN size_t dsm__k_columns_floats(int n_rows) { return (size_t)n_rows * DSM__
 DSM__FN void dsm__k_mul_columns(const dsm__kernels *k, int fmt, const uint8_t *w, size_t stride, int n_rows, int len, const float *x, long ldx, int n_tokens,
                                 float *y, long ldy, int c0, int c1, float *scratch) {
     const int type = dsm__k_row_type(fmt); const size_t size = type == DSM__K_F32 ? 4 : 2;
-    if (type >= 0 && (n_tokens < 4 || c0 % 256)) { k->mul_down(type, w + (size_t)c0 * size, stride, n_rows, x, ldx, n_tokens, y + c0, ldy, c1 - c0); return; }
+    if (type == DSM__K_F32 || (type == DSM__K_F16 && n_tokens < 4)) { k->mul_down(type, w + (size_t)c0 * size, stride, n_rows, x, ldx, n_tokens, y + c0, ldy, c1 - c0); return; }
     for (int c = c0 / 256 * 256; c < c1; c += 256) { /* 256 columns as floats; rows of scratch do not meet in one set of a cache */
         const int n = len - c < 256 ? len - c : 256, a = c < c0 ? c0 - c : 0, z = c1 - c < n ? c1 - c : n;
         for (int p = 0; p < n_rows; p++) {
@@ -6364,7 +6413,7 @@ DSM__FN dsm_status dsm__run_sync(dsm_session *s, const int32_t *tokens, size_t n
     if (same < s->n_tokens || (size_t)same < n) { /* not the timeline that stands already */
         if (same < busy_to || s->chunk_at_logits) dsm__run_drop(s, same);
         s->next_running = 0;
-        memmove(s->tokens + same, tokens + same, (n - (size_t)same) * sizeof *tokens); /* tokens may be the timeline itself */
+        if (n > (size_t)same) memmove(s->tokens + same, tokens + same, (n - (size_t)same) * sizeof *tokens); /* tokens may be the timeline itself */
         s->n_tokens = (int)n;
         if (s->logits_to != (int)n) s->logits_from = s->logits_to = 0; }
     if (s->logits_from < s->n_done && s->desc.all_logits && !dsm__run_has_logits(s)) s->logits_from = s->logits_to = 0; /* rows are those of the last sync */
