@@ -1490,7 +1490,7 @@ DSM__FN dsm__k_turned dsm__k_turned_at(void *memory, int latent, int lanes) {
     k.from = (int32_t *)(void *)(k.dx + (size_t)dsm__k_64s(latent) * n); k.rope = (float *)(void *)(k.from + (size_t)dsm__k_64s(latent) * n); return k; }
 #define DSM__K_FLOATS(X) \
     X(void, mul_rows, (int type, const uint8_t *w, size_t stride, int len, const float *x, long ldx, int n_tokens, float *y, long ldy, int r0, int r1)) \
-    X(void, mul_down, (int type, const uint8_t *w, size_t stride, int n_rows, const float *x, long ldx, int n_tokens, float *y, long ldy, int n)) \
+    X(void, mul_down, (int type /* F32 or F16 */, const uint8_t *w, size_t stride, int n_rows, const float *x, long ldx, int n_tokens, float *y, long ldy, int n)) \
     X(void, rmsnorm, (const float *x, const float *w, int n, float eps, float *y)) \
     X(void, swiglu, (const float *gate, const float *up, int n, float *y)) \
     X(void, sigmoid, (float *x, int n)) \
@@ -2296,7 +2296,7 @@ FN float K(stripes8)(__m256 b) {
 #define DSM__GROUP 6
 #define DSM__HALF(p) _mm256_loadu_si256((const __m256i *)(const void *)(p))
 #define DSM__PIN(v) __asm__("" : "+v"(v)) /* or the broadcast is repeated in each of its products */
-FN void K(sth1)(uint8_t *p, Reals a) { _mm256_storeu_si256((__m256i *)(void *)p, _mm512_cvtps_ph(a, 0)); }
+FN void K(sth1)(uint8_t *p, Reals a) { _mm256_storeu_si256((__m256i *)(void *)p, _mm512_maskz_cvtps_ph((__mmask16)0xffff, a, 0)); } /* (the plain one warns without optimisation) */
 FN Reals K(f8)(const uint8_t *p) { return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(const void *)p))); }
 FN Reals K(valid)(Reals v, Reals x) { /* v; 0 where x is below the least; x where it is NaN */
     v = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, K(fset)(DSM__EXP_MIN), _CMP_GE_OQ), v);
@@ -2373,9 +2373,8 @@ FN float K(single)(const uint8_t *p, const int type) {
 
 /* ---------------------------------------------------------- products of rows ---------------------------------------------------------- */
 FN void K(dots)(const uint8_t *w, size_t stride, int len, const float *x, long ldx, float *y, long ldy, const int type, const int rows, const int tokens) {
-    Reals c[16], a[4], b[8]; const int whole = len & ~15;
-#define ALL UNROLL for (int r = 0; r < rows; r++) UNROLL for (int t = 0; t < tokens; t++)
-#define AT c[(r * tokens + t) * DSM__NV + v]
+    Reals c[16], a[4], b[8]; const int rest = len & 15, whole = len - rest; float s[256];
+#define DSM__SUM c[(r * tokens + t) * DSM__NV + v]
     UNROLL for (int i = 0; i < rows * tokens * DSM__NV; i++) c[i] = K(fset)(0);
     for (int k = 0; k < whole; k += 16) {
         const uint8_t *p = w + k * DSM__SIZE;
@@ -2383,17 +2382,15 @@ FN void K(dots)(const uint8_t *w, size_t stride, int len, const float *x, long l
         UNROLL for (int v = 0; v < DSM__NV; v++) {
             UNROLL for (int r = 0; r < rows; r++) a[r] = K(wide)(p + (size_t)r * stride + v * ROWS * DSM__SIZE, type);
             UNROLL for (int t = 0; t < tokens; t++) b[t] = K(fld)(x + t * ldx + k + v * ROWS);
-            ALL AT = K(fma)(a[r], b[t], AT); } }
-    ALL {
-        const uint8_t *p = w + (size_t)r * stride + whole * DSM__SIZE; float s[16];
-        if (whole < len) { /* the last stripes get one more */
-            UNROLL for (int v = 0; v < DSM__NV; v++) K(fst)(s + v * ROWS, AT);
-            for (int k = 0; k < len - whole; k++) s[k] = fmaf(K(single)(p + k * DSM__SIZE, type), x[t * ldx + whole + k], s[k]);
-            UNROLL for (int v = 0; v < DSM__NV; v++) AT = K(fld)(s + v * ROWS); }
-        y[t * ldy + r] = K(stripes)(c + (r * tokens + t) * DSM__NV); }
-#undef AT
-#undef ALL
+            UNROLL for (int r = 0; r < rows; r++) UNROLL for (int t = 0; t < tokens; t++) DSM__SUM = K(fma)(a[r], b[t], DSM__SUM); } }
+    UNROLL for (int i = 0; i < rows * tokens * DSM__NV; i++) K(fst)(s + i * ROWS, c[i]);
+    for (int r = 0, i = 0; r < rows; r++) for (int t = 0; t < tokens; t++, i++) { /* the last stripes may get one more; then the tree */
+        const uint8_t *p = w + (size_t)r * stride + whole * DSM__SIZE;
+        for (int k = 0; k < rest; k++) s[16 * i + k] = fmaf(K(single)(p + k * DSM__SIZE, type), x[t * ldx + whole + k], s[16 * i + k]);
+        UNROLL for (int v = 0; v < DSM__NV; v++) c[v] = K(fld)(s + 16 * i + v * ROWS);
+        y[t * ldy + r] = K(stripes)(c); }
 }
+#undef DSM__SUM
 FN void K(rows)(const uint8_t *w, size_t stride, int len, const float *x, long ldx, int n, float *y, long ldy, int r0, int r1, const int type) {
     int r = r0, t;
 #if DSM__BITS
@@ -2444,10 +2441,8 @@ FN void K(downs)(const uint8_t *w, size_t stride, int n_rows, const float *x, lo
         for (int h = 8; h; h /= 2) for (int l = 0; l < h; l++) s[l] = s[l] + s[l + h];
         y[t * ldy + c] = s[0]; } }
 OUT void K(mul_down)(int type, const uint8_t *w, size_t stride, int n_rows, const float *x, long ldx, int n_tokens, float *y, long ldy, int n) {
-    switch (type) {
-    case DSM__K_F32: K(downs)(w, stride, n_rows, x, ldx, n_tokens, y, ldy, n, DSM__K_F32); break;
-    case DSM__K_F16: K(downs)(w, stride, n_rows, x, ldx, n_tokens, y, ldy, n, DSM__K_F16); break;
-    default: K(downs)(w, stride, n_rows, x, ldx, n_tokens, y, ldy, n, DSM__K_BF16); } }
+    if (type == DSM__K_F32) K(downs)(w, stride, n_rows, x, ldx, n_tokens, y, ldy, n, DSM__K_F32);
+    else K(downs)(w, stride, n_rows, x, ldx, n_tokens, y, ldy, n, DSM__K_F16); }
 
 /* ------------------------------------------------- norms, activations, elementwise ------------------------------------------------- */
 /* e for every full vector at x + i; the rest, fewer than ROWS, through a padded copy */
@@ -2520,16 +2515,23 @@ OUT void K(to_half)(const float *x, int n, uint8_t *to) {
     int i = 0; for (; i + ROWS <= n; i += ROWS) K(sth)(to + 2 * i, K(fld)(x + i));
     for (; i < n; i++) { const uint16_t h = dsm__num_to_half_saturating(x[i]); memcpy(to + 2 * i, &h, 2); } }
 FN void K(floats)(const uint8_t *from, int n, float *to, const int type) {
-    int i = 0; for (; i + ROWS <= n; i += ROWS) K(fst)(to + i, K(wide)(from + i * DSM__SIZE, type));
+    int i = 0;
+    if (n == 64) { UNROLL for (int v = 0; v < 64; v += ROWS) K(fst)(to + v, K(wide)(from + v * DSM__SIZE, type)); return; }
+    for (; i + ROWS <= n; i += ROWS) K(fst)(to + i, K(wide)(from + i * DSM__SIZE, type));
     for (; i < n; i++) to[i] = K(single)(from + i * DSM__SIZE, type); }
 OUT void K(to_float)(int type, const uint8_t *from, int n, float *to) {
     if (type == DSM__K_F32) memcpy(to, from, (size_t)n * 4); else if (type == DSM__K_F16) K(floats)(from, n, to, DSM__K_F16); else K(floats)(from, n, to, DSM__K_BF16); }
 
 /* ------------------------------------------------------------ attention ------------------------------------------------------------ */
-/* core: out[row][unit][16] (+)= sum over i < n of w[row][i] * a[i][unit][16], one chain each. step: bytes from a[i] to a[i+1]; unit: to the next 16 lanes. */
-FN void K(core)(const uint8_t *a, size_t step_, size_t unit, int n, const float *w, long ldw, float *out, long ldo, const int add, const int type,
-                const int rows, const int units) {
+/* core: out[row][unit][16] (+)= sum over i < n of w[row][i] * a[i][unit][16], one chain each. step: bytes from a[i] to a[i+1]; unit: to the next 16 lanes.
+   ahead: what is prefetched meanwhile, `skip` bytes further at each i, as much as is read at it; or NULL. */
+FN void K(core)(const uint8_t *a, size_t step_, size_t unit, int n, const float *w, long ldw, float *out, long ldo, int add,
+                const uint8_t *ahead, size_t skip, const int type, const int rows, const int units) {
     Reals c[DSM__BITS ? 24 : 16], x[DSM__BITS ? 4 : 16]; int i = 0; const int nv = units * DSM__NV;
+#define DSM__FETCH if (rows < 24 && ahead) { \
+        __builtin_prefetch(ahead, 0, 2); if (units * DSM__SIZE > 4) __builtin_prefetch(ahead + 64, 0, 2); \
+        if (units * DSM__SIZE > 8) { __builtin_prefetch(ahead + 128, 0, 2); __builtin_prefetch(ahead + 192, 0, 2); } \
+        ahead += skip; }
 #define DSM__X(v) (a + (size_t)((v) / DSM__NV) * unit + (v) % DSM__NV * ROWS * DSM__SIZE)
     UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < nv; v++) c[r * nv + v] = add ? K(fld)(out + r * ldo + v * ROWS) : K(fset)(0);
 #if DSM__BITS == 128 /* four weights in one register, taken by lane */
@@ -2537,19 +2539,22 @@ FN void K(core)(const uint8_t *a, size_t step_, size_t unit, int n, const float 
         Reals b[4];
         UNROLL for (int r = 0; r < rows; r++) b[r] = K(fld)(w + r * ldw + i);
         UNROLL for (int j = 0; j < 4; j++) {
+            DSM__FETCH;
             UNROLL for (int v = 0; v < nv; v++) x[v] = K(wide)(DSM__X(v), type);
             a += step_;
             UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < nv; v++) c[r * nv + v] = K(fma_lane)(x[v], b[r], j, c[r * nv + v]); } }
 #endif
     for (; i < n; i++, a += step_) {
+        DSM__FETCH;
         UNROLL for (int v = 0; v < nv; v++) x[v] = K(wide)(DSM__X(v), type);
         UNROLL for (int r = 0; r < rows; r++) {
             Reals b = K(fset)(w[r * ldw + i]); if (nv > 1) DSM__PIN(b);
             UNROLL for (int v = 0; v < nv; v++) c[r * nv + v] = K(fma)(x[v], b, c[r * nv + v]); } }
     UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < nv; v++) K(fst)(out + r * ldo + v * ROWS, c[r * nv + v]); }
 #undef DSM__X
+#undef DSM__FETCH
 /* its variants: rows 1, 2, 3, 4, 6 by one unit or DSM__UNITS, and 24 by one */
-#define DSM__CASE(r, u) case 8 * (r) + (u): K(core)(a, step_, unit, n, w, ldw, out, ldo, add, type, r, u); break;
+#define DSM__CASE(r, u) case 8 * (r) + (u): K(core)(a, step_, unit, n, w, ldw, out, ldo, add, ahead, skip, type, r, u); break;
 #define DSM__CASES(r) DSM__CASE(r, 1) DSM__CASE_(r)
 #if DSM__UNITS > 1
 #define DSM__CASE_(r) DSM__CASE(r, DSM__UNITS)
@@ -2566,13 +2571,14 @@ FN void K(core)(const uint8_t *a, size_t step_, size_t unit, int n, const float 
 #else
 #define DSM__CASE6
 #endif
-#define DSM__CORE_ARGUMENTS (int shape, const uint8_t *a, size_t step_, size_t unit, int n, const float *w, long ldw, float *out, long ldo, int add)
+#define DSM__CORE_ARGUMENTS (int shape, const uint8_t *a, size_t step_, size_t unit, int n, const float *w, long ldw, float *out, long ldo, int add, \
+                              const uint8_t *ahead, size_t skip)
 OUT void K(core_f32) DSM__CORE_ARGUMENTS {
     const int type = DSM__K_F32;
     switch (shape) {
     DSM__CORE_CASES
 #if DSM__UNITS > 1 /* (turned rows: ldw is 64) */
-    case 8 * 24 + 1: K(core)(a, step_, unit, n, w, 64, out, ldo, add, type, 24, 1); break;
+    case 8 * 24 + 1: K(core)(a, step_, unit, n, w, 64, out, ldo, add, ahead, skip, type, 24, 1); break;
 #endif
     default: break; } }
 OUT void K(core_f16) DSM__CORE_ARGUMENTS { const int type = DSM__K_F16; switch (shape) { DSM__CORE_CASES default: break; } }
@@ -2581,15 +2587,18 @@ FN int K(fit)(int left, int units, int turn) {
     if (turn && units == 1 && DSM__GROUP == 6 && DSM__UNITS > 1 && left >= 24) return 24;
     if (DSM__GROUP >= 6 && left >= 6 && left != 7 && left != 8) return 6;
     return left >= 4 && DSM__GROUP >= 4 ? 4 : left == 3 && DSM__GROUP >= 3 ? 3 : left >= 2 && DSM__GROUP >= 2 ? 2 : 1; }
-FN void K(product)(int half, const uint8_t *a, size_t step_, size_t unit, int n, const float *w, long ldw, int n_rows, float *out, long ldo, int n_units, int add, int turn) {
+FN void K(product)(int half, const uint8_t *a, size_t step_, size_t unit, int n, const float *w, long ldw, int n_rows, float *out, long ldo, int n_units, int add, int turn,
+                   const uint8_t *ahead, size_t skip) {
     for (int u = 0, m; u < n_units; u += m) {
         m = n_units - u >= DSM__UNITS ? DSM__UNITS : 1;
         for (int r = 0, k; r < n_rows; r += k) {
             k = K(fit)(n_rows - r, m, turn);
-            (half ? K(core_f16) : K(core_f32))(8 * k + m, a + (size_t)u * unit, step_, unit, n, w + r * ldw, ldw, out + r * ldo + 16 * u, ldo, add); } } }
+            (half ? K(core_f16) : K(core_f32))(8 * k + m, a + (size_t)u * unit, step_, unit, n, w + r * ldw, ldw, out + r * ldo + 16 * u, ldo, add,
+                                                  r || !ahead ? NULL : ahead + (size_t)u * unit, skip); } } }
 /* int8 of q8_0 to floats; rows of them, or a block of keys whose four bytes lie together */
 FN void K(row8)(const uint8_t *q, const uint8_t *scales, int c0, int n, float *to) { /* columns c0 .. of one row; n a multiple of 16, all in one block of 64 */
     float s; memcpy(&s, scales + c0 / 64 * 4, 4);
+    if (n == 64) { UNROLL for (int i = 0; i < 64; i += ROWS) K(fst)(to + i, K(fmul)(K(f8)(q + c0 + i), K(fset)(s))); return; }
     for (int i = 0; i < n; i += ROWS) K(fst)(to + i, K(fmul)(K(f8)(q + c0 + i), K(fset)(s))); }
 
 OUT void K(gqa_scores)(int kv, const uint8_t *keys, int dims, int t0, int t1, const float *q, long ldq, int n, float by, float *s, long lds) {
@@ -2604,12 +2613,39 @@ OUT void K(gqa_scores)(int kv, const uint8_t *keys, int dims, int t0, int t1, co
                     Reals d; memcpy(&d, scales + c + v * ROWS * 4, sizeof d);
                     for (int i = 0; i < z; i += 4) UNROLL for (int j = 0; j < 4; j++)
                         K(fst)(a + (i + j) * 16 + v * ROWS, K(fmul)(K(byte4)(p + (c + i) * 16 + v * ROWS * 4, j), d)); }
-                K(product)(0, (const uint8_t *)a, 64, 0, z, q + c, ldq, n, s + t, lds, 1, c > 0, 0); } }
-        else K(product)(kv == DSM_KV_F16, p, (size_t)step_, block, dims, q, ldq, n, s + t, lds, units, 0, 0);
+                K(product)(0, (const uint8_t *)a, 64, 0, z, q + c, ldq, n, s + t, lds, 1, c > 0, 0, NULL, 0); } }
+        else K(product)(kv == DSM_KV_F16, p, (size_t)step_, block, dims, q, ldq, n, s + t, lds, units, 0, 0, p + (size_t)units * block, (size_t)(step_ * units));
         for (int i = 0; i < n; i++) for (int j = 0; j < m; j += ROWS) K(fst)(s + i * lds + t + j, K(fmul)(K(fld)(s + i * lds + t + j), K(fset)(by))); } }
+#if DSM__UNITS > 1
+/* 16 lanes, f16 rows of whole 64s: while 64 columns of 24 rows are multiplied, the next ones (from `next`) become floats in `b` */
+OUT void K(mla_step)(const float *q, int lanes, const float *w, float *out, int add, const uint8_t *next, size_t stride, float *b) {
+    Reals c[DSM__K_TURN];
+    UNROLL for (int r = 0; r < 24; r++) c[r] = add ? K(fld)(out + r * DSM__K_LANES) : K(fset)(0);
+    for (int i = 0; i < 64; i += 2) { /* 24 x 64 floats are 96 vectors: 3 in 2 steps */
+        K(fst)(b + 16 * i, K(fh)(next + (size_t)(i / 4) * stride + i % 4 * 32)); K(fst)(b + 16 * i + 16, K(fh)(next + (size_t)(i / 4) * stride + i % 4 * 32 + 32));
+        K(fst)(b + 1024 + 8 * i, K(fh)(next + (size_t)(16 + i / 8) * stride + i / 2 % 4 * 32));
+        UNROLL for (int j = 0; j < 2; j++, q += lanes) {
+            const Reals x = K(fld)(q); UNROLL for (int r = 0; r < 24; r++) c[r] = K(fma)(x, K(fset)(w[64 * r + i + j]), c[r]); } }
+    UNROLL for (int r = 0; r < 24; r++) K(fst)(out + r * DSM__K_LANES, c[r]); }
+/* all whole groups of 24 tokens; returns where the rest begins */
+OUT int K(mla_run)(const uint8_t *rows, size_t stride, int both, int t0, int t1, const float *q, int lanes, int n, float by, float *s, long lds) {
+    float a[2][DSM__K_TURN * 64], c[DSM__K_TURN * DSM__K_LANES]; int now = 0, t = t0;
+    if (t1 - t0 >= 24) for (int i = 0; i < 24; i++) K(floats)(rows + (size_t)(t + i) * stride, 64, a[0] + 64 * i, DSM__K_F16);
+    for (; t1 - t >= 24; t += 24) {
+        const uint8_t *p = rows + (size_t)t * stride;
+        for (int e = 0; e < both; e += 64, now ^= 1) { /* (after the last group: its own first columns again) */
+            const uint8_t *next = e + 64 < both ? p + (e + 64) * 2 : t1 - t >= 48 ? p + 24 * stride : p;
+            for (int i = 0; i < 24; i++) { const uint8_t *z = p + (size_t)(24 + i) * stride + e * 2; __builtin_prefetch(z, 0, 2); __builtin_prefetch(z + 64, 0, 2); }
+            K(mla_step)(q + e * (long)lanes, lanes, a[now], c, e > 0, next, stride, a[now ^ 1]); }
+        K(turned)(c, DSM__K_LANES, 24, n, by, s + t, lds); }
+    return t; }
+#endif
 /* Lanes are queries. 24 tokens at a time: 64 columns of their rows become floats, and those weigh the queries' columns. */
 OUT void K(mla_scores)(int kv, const uint8_t *rows, int latent, int rope, int t0, int t1, const float *q, int lanes, int n, float by, float *s, long lds) {
     const size_t stride = dsm__k_latent_row_bytes(kv, latent, rope), at = dsm__k_value_row_bytes(kv, latent); float a[DSM__K_TURN * 64], c[DSM__K_TURN * DSM__K_LANES];
+#if DSM__UNITS > 1
+    if (kv == DSM_KV_F16 && n <= 16 && latent % 64 == 0 && rope % 64 == 0) t0 = K(mla_run)(rows, stride, latent + rope, t0, t1, q, lanes, n, by, s, lds);
+#endif
     for (int t = t0, m; t < t1; t += m) {
         const uint8_t *p = rows + (size_t)t * stride; m = t1 - t < DSM__K_TURN ? t1 - t : DSM__K_TURN;
         for (int l = 0, z; l < n; l += z) {
@@ -2617,12 +2653,13 @@ OUT void K(mla_scores)(int kv, const uint8_t *rows, int latent, int rope, int t0
             for (int part = 0; part < 2; part++) for (int e = 0, y; e < (part ? rope : latent); e += y) {
                 y = (part ? rope : latent) - e < 64 ? (part ? rope : latent) - e : 64;
                 for (int i = 0; i < m; i++) {
-                    const uint8_t *r = p + (size_t)i * stride;
+                    const uint8_t *r = p + (size_t)i * stride; const int size = kv == DSM_KV_F32 ? 4 : kv == DSM_KV_F16 || part ? 2 : 1;
+                    if (!l) for (int b = 0; b < y * size; b += 64) __builtin_prefetch(r + DSM__K_TURN * stride + (part ? at : 0) + (size_t)(e * size + b), 0, 2);
                     if (kv == DSM_KV_Q8_0 && !part) K(row8)(r, r + dsm__k_16(latent), e, dsm__k_16(y), a + 64 * i);
                     else if (kv == DSM_KV_F32) K(floats)(r + (part ? at : 0) + e * 4, y, a + 64 * i, DSM__K_F32);
                     else K(floats)(r + (part ? at : 0) + e * 2, y, a + 64 * i, DSM__K_F16); }
                 K(product)(0, (const uint8_t *)(q + (part ? latent + e : e) * (long)lanes + l), (size_t)lanes * 4, 64, y, a, 64, m, c, DSM__K_LANES,
-                           dsm__k_16(z) / 16, part || e, 1); }
+                           dsm__k_16(z) / 16, part || e, 1, NULL, 0); }
             K(turned)(c, DSM__K_LANES, m, z, by, s + l * lds + t, lds); } } }
 /* the rope part of a q8_0 row, which goes on where the rounded part ended: c[token][lane] */
 OUT void K(rope_scores)(const uint8_t *rows, size_t stride, int rope, int n_tokens, const float *q, int lanes, int n, float *c) {
@@ -2630,7 +2667,7 @@ OUT void K(rope_scores)(const uint8_t *rows, size_t stride, int rope, int n_toke
     for (int e = 0, y; e < rope; e += y) {
         y = rope - e < 64 ? rope - e : 64;
         for (int i = 0; i < n_tokens; i++) K(floats)(rows + (size_t)i * stride + e * 2, y, a + 64 * i, DSM__K_F16);
-        K(product)(0, (const uint8_t *)(q + e * (long)lanes), (size_t)lanes * 4, 64, y, a, 64, n_tokens, c, DSM__K_LANES, dsm__k_16(n) / 16, 1, 1); } }
+        K(product)(0, (const uint8_t *)(q + e * (long)lanes), (size_t)lanes * 4, 64, y, a, 64, n_tokens, c, DSM__K_LANES, dsm__k_16(n) / 16, 1, 1, NULL, 0); } }
 /* o[i][d0 .. d1-1] = the chains over tokens t0 .. t1-1, continued where t0 > 0. */
 OUT void K(values)(int kv, const uint8_t *rows, size_t stride, int dims, int t0, int t1, const float *p, long ldp, int n, float *o, long ldo, int d0, int d1) {
     float a[DSM__K_ROW_BLOCK * 64], rest[16];
@@ -2644,11 +2681,12 @@ OUT void K(values)(int kv, const uint8_t *rows, size_t stride, int dims, int t0,
                 for (int i = 0; i < m; i++) K(row8)(w + (size_t)i * stride, w + (size_t)i * stride + dsm__k_16(dims), d, dsm__k_16(y), a + 64 * i);
                 from = (const uint8_t *)a; between = 256; }
             units = y / 16;
-            K(product)(kv == DSM_KV_F16, from, between, kv == DSM_KV_F16 ? 32 : 64, m, p + t, ldp, n, o + d, ldo, units, t > 0, 0);
+            K(product)(kv == DSM_KV_F16, from, between, kv == DSM_KV_F16 ? 32 : 64, m, p + t, ldp, n, o + d, ldo, units, t > 0, 0,
+                       kv == DSM_KV_Q8_0 ? NULL : from + DSM__K_ROW_BLOCK * stride, stride);
             if (y % 16) for (int i = 0; i < n; i++) { /* lanes that are not there */
                 float *r = o + i * ldo + d + 16 * units; const size_t z = (size_t)(y % 16) * 4;
                 memset(rest, 0, sizeof rest); if (t > 0) memcpy(rest, r, z);
-                K(product)(kv == DSM_KV_F16, from + units * (kv == DSM_KV_F16 ? 32 : 64), between, 0, m, p + i * ldp + t, ldp, 1, rest, 16, 1, t > 0, 0);
+                K(product)(kv == DSM_KV_F16, from + units * (kv == DSM_KV_F16 ? 32 : 64), between, 0, m, p + i * ldp + t, ldp, 1, rest, 16, 1, t > 0, 0, NULL, 0);
                 memcpy(r, rest, z); } } } }
 #undef DSM__CASE
 #undef DSM__CASES
@@ -3034,7 +3072,7 @@ DSM__FN size_t dsm__k_columns_floats(int n_rows) { return (size_t)n_rows * DSM__
 DSM__FN void dsm__k_mul_columns(const dsm__kernels *k, int fmt, const uint8_t *w, size_t stride, int n_rows, int len, const float *x, long ldx, int n_tokens,
                                 float *y, long ldy, int c0, int c1, float *scratch) {
     const int type = dsm__k_row_type(fmt); const size_t size = type == DSM__K_F32 ? 4 : 2;
-    if (type >= 0 && (n_tokens < 4 || c0 % 256)) { k->mul_down(type, w + (size_t)c0 * size, stride, n_rows, x, ldx, n_tokens, y + c0, ldy, c1 - c0); return; }
+    if (type == DSM__K_F32 || (type == DSM__K_F16 && n_tokens < 4)) { k->mul_down(type, w + (size_t)c0 * size, stride, n_rows, x, ldx, n_tokens, y + c0, ldy, c1 - c0); return; }
     for (int c = c0 / 256 * 256; c < c1; c += 256) { /* 256 columns as floats; rows of scratch do not meet in one set of a cache */
         const int n = len - c < 256 ? len - c : 256, a = c < c0 ? c0 - c : 0, z = c1 - c < n ? c1 - c : n;
         for (int p = 0; p < n_rows; p++) {
@@ -3251,13 +3289,16 @@ DSM__FN void dsm__pool_run(dsm__pool *pool, int n, void (*fn)(void *arg, int i),
 // >>file
 /* The GGUF container, from a path, a file descriptor, memory or callbacks; shards; values of keys. Every byte is untrusted: nothing is believed before it is
    checked against what is left of the file. Knows no key but general.alignment and split.*, does no arithmetic on weights. Test: tests/file.c */
-typedef struct dsm__key_ref { dsm__str key; uint32_t type, element; uint64_t count, size; const uint8_t *at; } dsm__key_ref; /* at: the text of a string, the first element of an array, the number; size: bytes there */
+/* at: the text of a string, the first element of an array, the number; size: bytes there */
+typedef struct dsm__key_ref { dsm__str key; uint32_t type, element; uint64_t count, size; const uint8_t *at; } dsm__key_ref;
 typedef struct dsm__tensor_ref {
     dsm__str name; uint32_t ggml; int fmt /* -1: not run */, n_dims, shard;
     uint64_t ne[4], n_rows, bytes /* 0: of a type that nobody knows */, offset /* in its shard's file */; size_t stride;
     const uint8_t *data; /* any alignment; NULL: header_only */
 } dsm__tensor_ref;
-typedef struct dsm__file_shard { dsm__str name; uint64_t offset, size, header, data; dsm__os_map map; uint8_t *copy; const uint8_t *window; uint64_t n_tensors; uint32_t alignment; int fd; } dsm__file_shard; /* offset: of the file in the descriptor; header: its bytes; data: where tensors begin; window: the header in memory */
+/* offset: of the file in the descriptor; header: its bytes; data: where tensors begin; window: the header in memory */
+typedef struct dsm__file_shard { dsm__str name; uint64_t offset, size, header, data; dsm__os_map map; uint8_t *copy; const uint8_t *window; uint64_t n_tensors;
+    uint32_t alignment; int fd; } dsm__file_shard;
 typedef struct dsm__file {
     dsm__key_ref *keys; uint32_t *key_order; size_t n_keys;          /* order: sorted by name */
     dsm__tensor_ref *tensors; uint32_t *tensor_order; size_t n_tensors; /* of all shards, in file order */
@@ -3273,7 +3314,8 @@ typedef struct dsm__file {
 #define DSM__REQUIRED UINT64_MAX    /* as a fallback: the key must be there */
 #define DSM__REQUIRED_F64 HUGE_VAL
 enum { DSM__FILE_KEYS = 1 << 16, DSM__FILE_TENSORS = 1 << 18, DSM__FILE_SHARDS = 65535, DSM__FILE_PIECE = 8 << 20 };
-enum { DSM__GGUF_U8 = 0, DSM__GGUF_I8, DSM__GGUF_U16, DSM__GGUF_I16, DSM__GGUF_U32, DSM__GGUF_I32, DSM__GGUF_F32, DSM__GGUF_BOOL, DSM__GGUF_STRING, DSM__GGUF_ARRAY, DSM__GGUF_U64, DSM__GGUF_I64, DSM__GGUF_F64 };
+enum { DSM__GGUF_U8 = 0, DSM__GGUF_I8, DSM__GGUF_U16, DSM__GGUF_I16, DSM__GGUF_U32, DSM__GGUF_I32, DSM__GGUF_F32, DSM__GGUF_BOOL, DSM__GGUF_STRING,
+    DSM__GGUF_ARRAY, DSM__GGUF_U64, DSM__GGUF_I64, DSM__GGUF_F64 };
 DSM__FN unsigned dsm__file_width(uint32_t type) { /* bytes of a number; 0: not a number */
     static const uint8_t width[13] = { 1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8 };
     return type < 13 ? width[type] : 0;
@@ -3347,7 +3389,8 @@ DSM__FN dsm_status dsm__file_u64(const dsm__file *f, const char *key, uint64_t f
     if (found && !v.whole) return dsm__err(error, DSM__ERR_KEY_WHOLE, dsm__s(key));
     *out = found ? v.u : fallback; return DSM_OK;
 }
-DSM__FN dsm_status dsm__file_f64(const dsm__file *f, const char *key, double fallback, double *out, dsm_error *error) { /* may be NaN or infinite, as the file has it */
+/* may be NaN or infinite, as the file has it */
+DSM__FN dsm_status dsm__file_f64(const dsm__file *f, const char *key, double fallback, double *out, dsm_error *error) {
     dsm__file_number v; int found; dsm_status status = dsm__file_scalar(f, key, &v, &found, error);
     if (status) return status;
     if (!found && fallback >= DSM__REQUIRED_F64) return dsm__err(error, DSM__ERR_KEY_MISSING, dsm__s(key));
@@ -3361,7 +3404,8 @@ DSM__FN dsm_status dsm__file_bool(const dsm__file *f, const char *key, int fallb
 DSM__FN dsm_status dsm__file_str(const dsm__file *f, const char *key, const char *fallback, dsm__str *out, dsm_error *error) { /* fallback NULL: required */
     const dsm__key_ref *k = dsm__file_key(f, key);
     if (!k && !fallback) return dsm__err(error, DSM__ERR_KEY_MISSING, dsm__s(key));
-    if (k && k->type != DSM__GGUF_STRING) return dsm__err(error, DSM__ERR_KEY_TYPE, dsm__s(key), dsm__s(k->type == DSM__GGUF_ARRAY ? "an array" : "a number"), dsm__s("a string"));
+    if (k && k->type != DSM__GGUF_STRING) return dsm__err(error, DSM__ERR_KEY_TYPE, dsm__s(key), dsm__s(k->type == DSM__GGUF_ARRAY ? "an array" : "a number"),
+        dsm__s("a string"));
     *out = k ? dsm__str_n((const char *)k->at, (size_t)k->size) : dsm__str_of(fallback); return DSM_OK;
 }
 /* Walks an array of strings. Its bounds are checked again at every step, since a mapped file may change. */
@@ -3396,7 +3440,8 @@ DSM__FN int dsm__file_fail(dsm__file_cursor *c, dsm_status status) { c->status =
 DSM__FN const uint8_t *dsm__file_take(dsm__file_cursor *c, uint64_t n) { /* NULL: `more`, or an error */
     const uint8_t *p = c->window + c->at;
     if (n > c->size - c->at) {
-        c->status = dsm__err(c->error, DSM__ERR_FILE_SHORT, dsm__t(c->file), dsm__s(c->kind), dsm__u(c->item), dsm__t(c->thing), dsm__u(n), dsm__u(c->size - c->at));
+        c->status = dsm__err(c->error, DSM__ERR_FILE_SHORT, dsm__t(c->file), dsm__s(c->kind), dsm__u(c->item), dsm__t(c->thing), dsm__u(n),
+            dsm__u(c->size - c->at));
         return NULL; }
     if (n > c->n - c->at) { c->more = 1; return NULL; }
     c->at += n; return p;
@@ -3405,7 +3450,8 @@ DSM__FN int dsm__file_take_str(dsm__file_cursor *c, uint64_t limit, dsm__str *ou
     const uint8_t *p = dsm__file_take(c, 8); uint64_t n;
     if (!p) return 0;
     n = dsm__load64(p);
-    if (n <= c->size - c->at && n > limit) return dsm__file_fail(c, dsm__err(c->error, DSM__ERR_FILE_LONG, dsm__t(c->file), dsm__s(c->kind), dsm__u(c->item), dsm__t(c->thing), dsm__u(n), dsm__u(limit)));
+    if (n <= c->size - c->at && n > limit) return dsm__file_fail(c,
+        dsm__err(c->error, DSM__ERR_FILE_LONG, dsm__t(c->file), dsm__s(c->kind), dsm__u(c->item), dsm__t(c->thing), dsm__u(n), dsm__u(limit)));
     p = dsm__file_take(c, n);
     if (!p) return 0;
     *out = dsm__str_n((const char *)p, (size_t)n); return 1;
@@ -3424,8 +3470,11 @@ DSM__FN int dsm__file_skip_value(dsm__file_cursor *c, dsm__key_ref *k) {
     if (!p) return 0;
     k->element = dsm__load32(p); k->count = dsm__load64(p + 4); width = dsm__file_width(k->element);
     if (k->element == DSM__GGUF_ARRAY) return dsm__file_fail(c, dsm__err(c->error, DSM__ERR_FILE_NESTED, dsm__t(c->file), dsm__u(c->item), dsm__t(c->thing)));
-    if (!width && k->element != DSM__GGUF_STRING) return dsm__file_fail(c, dsm__err(c->error, DSM__ERR_FILE_VALUE_TYPE, dsm__t(c->file), dsm__u(c->item), dsm__t(c->thing), dsm__u(k->element)));
-    if (k->count > 1u << 30 || k->count > (c->size - c->at) / (width ? width : 8)) return dsm__file_fail(c, dsm__err(c->error, DSM__ERR_FILE_COUNT, dsm__t(c->file), dsm__s("key"), dsm__u(c->item), dsm__t(c->thing), dsm__u(k->count), dsm__u(c->size - c->at)));
+    if (!width && k->element != DSM__GGUF_STRING)
+        return dsm__file_fail(c, dsm__err(c->error, DSM__ERR_FILE_VALUE_TYPE, dsm__t(c->file), dsm__u(c->item), dsm__t(c->thing), dsm__u(k->element)));
+    if (k->count > 1u << 30 || k->count > (c->size - c->at) / (width ? width : 8))
+        return dsm__file_fail(c, dsm__err(c->error, DSM__ERR_FILE_COUNT, dsm__t(c->file), dsm__s("key"), dsm__u(c->item), dsm__t(c->thing), dsm__u(k->count),
+        dsm__u(c->size - c->at)));
     if (width) { k->size = k->count * width; return (k->at = dsm__file_take(c, k->size)) != NULL; }
     start = c->at; k->at = c->window + start;
     for (uint64_t i = 0; i < k->count; i++) if (!dsm__file_take_str(c, 1u << 30, &s)) return 0;
@@ -3433,7 +3482,8 @@ DSM__FN int dsm__file_skip_value(dsm__file_cursor *c, dsm__key_ref *k) {
 }
 DSM__FN int dsm__file_small_key(dsm__file_cursor *c, const dsm__key_ref *k, uint64_t *out) { /* the container's own keys must be integers */
     dsm__file_number v = dsm__file_number_at(k->type, k->at);
-    if (!dsm__file_width(k->type) || k->type == DSM__GGUF_F32 || k->type == DSM__GGUF_F64 || k->type == DSM__GGUF_BOOL || !v.whole) return dsm__file_fail(c, dsm__err(c->error, DSM__ERR_FILE_INTEGER, dsm__t(c->file), dsm__t(k->key)));
+    if (!dsm__file_width(k->type) || k->type == DSM__GGUF_F32 || k->type == DSM__GGUF_F64 || k->type == DSM__GGUF_BOOL || !v.whole)
+        return dsm__file_fail(c, dsm__err(c->error, DSM__ERR_FILE_INTEGER, dsm__t(c->file), dsm__t(k->key)));
     *out = v.u; return 1;
 }
 DSM__FN int dsm__file_take_key(dsm__file_cursor *c, dsm__file_head *h, dsm__key_ref *k) {
@@ -3446,7 +3496,8 @@ DSM__FN int dsm__file_take_key(dsm__file_cursor *c, dsm__file_head *h, dsm__key_
     if (!dsm__file_skip_value(c, k)) return 0;
     if (dsm__str_is(k->key, "general.alignment")) {
         if (!dsm__file_small_key(c, k, &h->alignment)) return 0;
-        if (!h->alignment || h->alignment > 1u << 24 || (h->alignment & (h->alignment - 1))) return dsm__file_fail(c, dsm__err(c->error, DSM__ERR_FILE_ALIGNMENT, dsm__t(c->file), dsm__u(h->alignment)));
+        if (!h->alignment || h->alignment > 1u << 24 || (h->alignment & (h->alignment - 1)))
+            return dsm__file_fail(c, dsm__err(c->error, DSM__ERR_FILE_ALIGNMENT, dsm__t(c->file), dsm__u(h->alignment)));
     } else if (dsm__str_is(k->key, "split.no")) return dsm__file_small_key(c, k, &h->split_no);
     else if (dsm__str_is(k->key, "split.count")) return dsm__file_small_key(c, k, &h->split_count);
     else if (dsm__str_is(k->key, "split.tensors.count")) { h->has_split_tensors = 1; return dsm__file_small_key(c, k, &h->split_tensors); }
@@ -3465,16 +3516,21 @@ DSM__FN int dsm__file_take_tensor(dsm__file_cursor *c, dsm__tensor_ref *t, int a
     for (uint32_t i = 0; i < 4; i++) {
         t->ne[i] = i < n_dims ? dsm__load64(p + 8 * i) : 1;
         if (!t->ne[i]) return dsm__file_fail(c, dsm__err(c->error, DSM__ERR_FILE_ZERO_DIM, dsm__t(c->file), dsm__t(t->name), dsm__u(i)));
-        if (!dsm__mul64(count, t->ne[i], &count) || count > (uint64_t)INT64_MAX) return dsm__file_fail(c, dsm__err(c->error, DSM__ERR_FILE_HUGE, dsm__t(c->file), dsm__t(t->name)));
+        if (!dsm__mul64(count, t->ne[i], &count) || count > (uint64_t)INT64_MAX)
+            return dsm__file_fail(c, dsm__err(c->error, DSM__ERR_FILE_HUGE, dsm__t(c->file), dsm__t(t->name)));
     }
     p += 8 * n_dims;
     t->ggml = dsm__load32(p); t->offset = dsm__load64(p + 4); t->fmt = dsm__fmt_of_ggml(t->ggml); t->n_rows = count / t->ne[0];
     if (t->fmt < 0 && !any_type) {
         const char *name = dsm__fmt_ggml_name(t->ggml);
-        return dsm__file_fail(c, dsm__err(c->error, DSM__ERR_TENSOR_TYPE, dsm__t(c->file), dsm__t(t->name), dsm__u(t->ggml), dsm__s(*name == '?' ? "unknown" : name))); }
+        return dsm__file_fail(c, dsm__err(c->error, DSM__ERR_TENSOR_TYPE, dsm__t(c->file), dsm__t(t->name), dsm__u(t->ggml),
+            dsm__s(*name == '?' ? "unknown" : name))); }
     if (!dsm__fmt_ggml_block(t->ggml, &unit, &bytes)) return 1; /* nobody knows its size */
-    if (t->ne[0] % (uint64_t)unit) return dsm__file_fail(c, dsm__err(c->error, DSM__ERR_FILE_BLOCKS, dsm__t(c->file), dsm__t(t->name), dsm__s(dsm__fmt_ggml_name(t->ggml)), dsm__u(t->ne[0]), dsm__i(unit)));
-    if (!dsm__mul64(count / (uint64_t)unit, (uint64_t)bytes, &t->bytes) || t->bytes > (uint64_t)INT64_MAX || !dsm__to_size(t->ne[0] / (uint64_t)unit * (uint64_t)bytes, &t->stride)) return dsm__file_fail(c, dsm__err(c->error, DSM__ERR_FILE_HUGE, dsm__t(c->file), dsm__t(t->name)));
+    if (t->ne[0] % (uint64_t)unit) return dsm__file_fail(c,
+        dsm__err(c->error, DSM__ERR_FILE_BLOCKS, dsm__t(c->file), dsm__t(t->name), dsm__s(dsm__fmt_ggml_name(t->ggml)), dsm__u(t->ne[0]), dsm__i(unit)));
+    if (!dsm__mul64(count / (uint64_t)unit, (uint64_t)bytes, &t->bytes) || t->bytes > (uint64_t)INT64_MAX
+        || !dsm__to_size(t->ne[0] / (uint64_t)unit * (uint64_t)bytes, &t->stride))
+        return dsm__file_fail(c, dsm__err(c->error, DSM__ERR_FILE_HUGE, dsm__t(c->file), dsm__t(t->name)));
     return 1;
 }
 DSM__FN int dsm__file_take_magic(dsm__file_cursor *c, dsm__file_head *h) {
@@ -3488,19 +3544,25 @@ DSM__FN int dsm__file_take_magic(dsm__file_cursor *c, dsm__file_head *h) {
     if (version && !(version & 0xffffu)) return dsm__file_fail(c, dsm__err(c->error, DSM__ERR_FILE_BIG_ENDIAN, dsm__t(c->file)));
     if (version != 2 && version != 3) return dsm__file_fail(c, dsm__err(c->error, DSM__ERR_FILE_VERSION, dsm__t(c->file), dsm__u(version)));
     c->thing = dsm__str_of("tensor_count");
-    if (h->n_tensors > (c->size - 24) / 24) return dsm__file_fail(c, dsm__err(c->error, DSM__ERR_FILE_COUNT, dsm__t(c->file), dsm__s("header"), dsm__u(0), dsm__t(c->thing), dsm__u(h->n_tensors), dsm__u(c->size - 24)));
-    if (h->n_tensors > DSM__FILE_TENSORS) return dsm__file_fail(c, dsm__err(c->error, DSM__ERR_FILE_LIMIT, dsm__t(c->file), dsm__u(h->n_tensors), dsm__s("tensors"), dsm__i(DSM__FILE_TENSORS)));
+    if (h->n_tensors > (c->size - 24) / 24) return dsm__file_fail(c,
+        dsm__err(c->error, DSM__ERR_FILE_COUNT, dsm__t(c->file), dsm__s("header"), dsm__u(0), dsm__t(c->thing), dsm__u(h->n_tensors), dsm__u(c->size - 24)));
+    if (h->n_tensors > DSM__FILE_TENSORS) return dsm__file_fail(c,
+        dsm__err(c->error, DSM__ERR_FILE_LIMIT, dsm__t(c->file), dsm__u(h->n_tensors), dsm__s("tensors"), dsm__i(DSM__FILE_TENSORS)));
     c->thing = dsm__str_of("metadata_kv_count");
-    if (h->n_keys > (c->size - 24) / 13) return dsm__file_fail(c, dsm__err(c->error, DSM__ERR_FILE_COUNT, dsm__t(c->file), dsm__s("header"), dsm__u(0), dsm__t(c->thing), dsm__u(h->n_keys), dsm__u(c->size - 24)));
-    if (h->n_keys > DSM__FILE_KEYS) return dsm__file_fail(c, dsm__err(c->error, DSM__ERR_FILE_LIMIT, dsm__t(c->file), dsm__u(h->n_keys), dsm__s("keys"), dsm__i(DSM__FILE_KEYS)));
+    if (h->n_keys > (c->size - 24) / 13) return dsm__file_fail(c,
+        dsm__err(c->error, DSM__ERR_FILE_COUNT, dsm__t(c->file), dsm__s("header"), dsm__u(0), dsm__t(c->thing), dsm__u(h->n_keys), dsm__u(c->size - 24)));
+    if (h->n_keys > DSM__FILE_KEYS) return dsm__file_fail(c,
+        dsm__err(c->error, DSM__ERR_FILE_LIMIT, dsm__t(c->file), dsm__u(h->n_keys), dsm__s("keys"), dsm__i(DSM__FILE_KEYS)));
     return 1;
 }
 /* Goes through a whole header. keys, tensors NULL: only checks and counts; else there is room for as many as *h says. 0: c->more, or c->status. */
 DSM__FN int dsm__file_walk(dsm__file_cursor *c, dsm__file_head *h, dsm__key_ref *keys, dsm__tensor_ref *tensors, int shard, int any_type) {
     dsm__key_ref key; dsm__tensor_ref tensor; uint64_t n_keys = h->n_keys, n_tensors = h->n_tensors;
-    memset(h, 0, sizeof *h); h->alignment = 32; c->at = 0; c->more = 0; c->status = DSM_OK; c->kind = "header"; c->item = 0; c->thing = dsm__str_of("magic and counts");
+    memset(h, 0, sizeof *h); h->alignment = 32; c->at = 0; c->more = 0; c->status = DSM_OK; c->kind = "header"; c->item = 0;
+    c->thing = dsm__str_of("magic and counts");
     if (!dsm__file_take_magic(c, h)) return 0;
-    if ((keys && h->n_keys != n_keys) || (tensors && h->n_tensors != n_tensors)) return dsm__file_fail(c, dsm__err(c->error, DSM__ERR_FILE_CHANGED, dsm__t(c->file)));
+    if ((keys && h->n_keys != n_keys) || (tensors && h->n_tensors != n_tensors))
+        return dsm__file_fail(c, dsm__err(c->error, DSM__ERR_FILE_CHANGED, dsm__t(c->file)));
     c->kind = "key";
     for (uint64_t i = 0; i < h->n_keys; i++) {
         c->item = i;
@@ -3540,7 +3602,8 @@ DSM__FN dsm__str dsm__file_name(const dsm__file *f, int shard) { /* of a shard: 
     }
     return dsm__file_tail(dsm__str_of(f->names));
 }
-DSM__FN int dsm__file_cancelled(const dsm_model_desc *d, uint64_t done, uint64_t total, const char *what) { return d->progress.progress && d->progress.progress(d->progress.user, done, total, what); }
+DSM__FN int dsm__file_cancelled(const dsm_model_desc *d, uint64_t done, uint64_t total, const char *what) {
+    return d->progress.progress && d->progress.progress(d->progress.user, done, total, what); }
 DSM__FN dsm_status dsm__file_read(const dsm__file *f, int shard, const dsm_model_desc *d, uint64_t at, void *to, size_t n, dsm_error *error) {
     const dsm__file_shard *s = f->shards + shard; int e;
     if (!n) return DSM_OK;
@@ -3590,11 +3653,13 @@ DSM__FN dsm_status dsm__file_open_shard(dsm__file *f, int shard, const dsm_model
                          : dsm__err(error, DSM__ERR_OPEN, dsm__t(dsm__file_name(f, shard)), dsm__s(dsm__os_why(e))); }
         if (0 != (e = dsm__os_size(s->fd, &size))) return dsm__err(error, DSM__ERR_READ, dsm__t(dsm__file_name(f, shard)), dsm__s(dsm__os_why(e)));
         s->offset = d->use_fd ? d->offset : 0;
-        if (s->offset > size || (d->use_fd && d->size > size - s->offset)) return dsm__err(error, DSM__ERR_FILE_RANGE, dsm__u(d->size), dsm__u(d->offset), dsm__u(size));
+        if (s->offset > size || (d->use_fd && d->size > size - s->offset))
+            return dsm__err(error, DSM__ERR_FILE_RANGE, dsm__u(d->size), dsm__u(d->offset), dsm__u(size));
         s->size = d->use_fd && d->size ? d->size : size - s->offset;
         if (s->size && !f->header_only && !d->copy) {
             if (!dsm__to_size(s->size, &n) || n > SIZE_MAX - (1u << 24)) return dsm__err(error, DSM__ERR_TOO_LARGE, dsm__t(dsm__file_name(f, shard)));
-            if (0 != (e = dsm__os_map_file(s->fd, s->offset, n, &s->map))) return dsm__err(error, DSM__ERR_MAP, dsm__t(dsm__file_name(f, shard)), dsm__s(dsm__os_why(e)));
+            if (0 != (e = dsm__os_map_file(s->fd, s->offset, n, &s->map)))
+                return dsm__err(error, DSM__ERR_MAP, dsm__t(dsm__file_name(f, shard)), dsm__s(dsm__os_why(e)));
             in_place = 1; }
     }
     c.file = dsm__file_name(f, shard); c.size = s->size;
@@ -3656,7 +3721,8 @@ DSM__FN dsm_status dsm__file_check_tensors(dsm__file *f, dsm_error *error) {
     int sorted = 1;
     for (size_t i = 0; i < f->n_tensors; i++) {
         dsm__tensor_ref *t = f->tensors + i; const dsm__file_shard *s = f->shards + t->shard; uint64_t end;
-        if (t->offset % s->alignment) return dsm__err(error, DSM__ERR_FILE_UNALIGNED, dsm__t(dsm__file_name(f, t->shard)), dsm__t(t->name), dsm__u(t->offset), dsm__u(s->alignment));
+        if (t->offset % s->alignment) return dsm__err(error, DSM__ERR_FILE_UNALIGNED, dsm__t(dsm__file_name(f, t->shard)), dsm__t(t->name), dsm__u(t->offset),
+            dsm__u(s->alignment));
         if (!dsm__add64(s->data, t->offset, &t->offset) || !dsm__add64(t->offset, t->bytes, &end) || end > s->size)
             return dsm__err(error, DSM__ERR_FILE_PAST_END, dsm__t(dsm__file_name(f, t->shard)), dsm__t(t->name), dsm__u(t->bytes), dsm__u(s->size));
         if (i && t[-1].shard == t->shard && t[-1].offset + t[-1].bytes > t->offset) sorted = 0;
@@ -3666,7 +3732,8 @@ DSM__FN dsm_status dsm__file_check_tensors(dsm__file *f, dsm_error *error) {
         dsm__file_sort(f, DSM__FILE_BY_OFFSET, f->tensor_order, f->n_tensors);
         for (size_t i = 1; i < f->n_tensors; i++) {
             const dsm__tensor_ref *s = f->tensors + f->tensor_order[i - 1], *t = f->tensors + f->tensor_order[i];
-            if (s->shard == t->shard && s->offset + s->bytes > t->offset) return dsm__err(error, DSM__ERR_FILE_OVERLAP, dsm__t(dsm__file_name(f, t->shard)), dsm__t(s->name), dsm__t(t->name)); }
+            if (s->shard == t->shard && s->offset + s->bytes > t->offset)
+                return dsm__err(error, DSM__ERR_FILE_OVERLAP, dsm__t(dsm__file_name(f, t->shard)), dsm__t(s->name), dsm__t(t->name)); }
     }
     dsm__file_sort(f, DSM__FILE_BY_NAME, f->tensor_order, f->n_tensors);
     for (size_t i = 1; i < f->n_tensors; i++)
@@ -3702,12 +3769,15 @@ DSM__FN dsm_status dsm__file_open_rest(dsm__file *f, const dsm_model_desc *d, ds
     uint64_t no, count, total = first->n_tensors; dsm__file_head h; dsm__file_shard *old = f->shards; dsm_status status; size_t n;
     if (first->split_count > DSM__FILE_SHARDS) return dsm__err(error, DSM__ERR_SPLIT_COUNT, dsm__t(dsm__file_name(f, 0)), dsm__u(first->split_count));
     if (d->data || d->use_fd || d->reader.read_at) return dsm__err(error, DSM__ERR_SPLIT_SOURCE, dsm__u(first->split_count));
-    if (!dsm__file_split_name(dsm__str_of(d->path), &no, &count)) return dsm__err(error, DSM__ERR_SPLIT_NAME, dsm__t(dsm__file_name(f, 0)), dsm__u(first->split_no + 1), dsm__u(first->split_count));
+    if (!dsm__file_split_name(dsm__str_of(d->path), &no, &count))
+        return dsm__err(error, DSM__ERR_SPLIT_NAME, dsm__t(dsm__file_name(f, 0)), dsm__u(first->split_no + 1), dsm__u(first->split_count));
     f->split = 1; /* from here on a shard has a name */
     if (first->split_no) return dsm__err(error, DSM__ERR_SPLIT_FIRST, dsm__u(first->split_no + 1), dsm__u(first->split_count), dsm__t(dsm__file_name(f, 0)));
     if (no != 1 || count != first->split_count) return dsm__err(error, DSM__ERR_SPLIT_NAME, dsm__t(dsm__file_name(f, 0)), dsm__u(1), dsm__u(first->split_count));
     n = (size_t)count * sizeof *f->shards;
-    if (!(f->shards = (dsm__file_shard *)dsm__mem_alloc(&f->allocator, n))) { f->shards = old; return dsm__err(error, DSM__ERR_NO_MEMORY, dsm__u(n), dsm__s("the list of shards")); }
+    if (!(f->shards = (dsm__file_shard *)dsm__mem_alloc(&f->allocator, n))) {
+        f->shards = old;
+        return dsm__err(error, DSM__ERR_NO_MEMORY, dsm__u(n), dsm__s("the list of shards")); }
     f->shards[0] = *old; dsm__mem_free(&f->allocator, old, f->shards_size);
     f->bytes += n - f->shards_size; f->shards_size = n; f->n_shards = (int)count;
     for (int i = 1; i < f->n_shards; i++) {
@@ -3715,11 +3785,14 @@ DSM__FN dsm_status dsm__file_open_rest(dsm__file *f, const dsm_model_desc *d, ds
         f->n_open = i + 1;
         if (0 != (status = dsm__file_open_shard(f, i, d, &h, error))) return status;
         if (h.split_no != (uint64_t)i || h.split_count != count)
-            return dsm__err(error, DSM__ERR_SPLIT_WRONG, dsm__t(dsm__file_name(f, i)), dsm__u(h.split_no + 1), dsm__u(h.split_count), dsm__i(i + 1), dsm__u(count));
+            return dsm__err(error, DSM__ERR_SPLIT_WRONG, dsm__t(dsm__file_name(f, i)), dsm__u(h.split_no + 1), dsm__u(h.split_count), dsm__i(i + 1),
+                dsm__u(count));
         total += h.n_tensors;
     }
-    if (total > DSM__FILE_TENSORS) return dsm__err(error, DSM__ERR_FILE_LIMIT, dsm__t(dsm__file_name(f, 0)), dsm__u(total), dsm__s("tensors"), dsm__i(DSM__FILE_TENSORS));
-    if (first->has_split_tensors && first->split_tensors != total) return dsm__err(error, DSM__ERR_SPLIT_TENSORS, dsm__t(dsm__file_name(f, 0)), dsm__u(first->split_tensors), dsm__u(count), dsm__u(total));
+    if (total > DSM__FILE_TENSORS) return dsm__err(error, DSM__ERR_FILE_LIMIT, dsm__t(dsm__file_name(f, 0)), dsm__u(total), dsm__s("tensors"),
+        dsm__i(DSM__FILE_TENSORS));
+    if (first->has_split_tensors && first->split_tensors != total)
+        return dsm__err(error, DSM__ERR_SPLIT_TENSORS, dsm__t(dsm__file_name(f, 0)), dsm__u(first->split_tensors), dsm__u(count), dsm__u(total));
     return DSM_OK;
 }
 DSM__FN dsm_status dsm__file_load(dsm__file *f, const dsm_model_desc *d, dsm_error *error) {
@@ -3738,14 +3811,16 @@ DSM__FN dsm_status dsm__file_load(dsm__file *f, const dsm_model_desc *d, dsm_err
         f->tensor_order = (uint32_t *)dsm__mem_take(&m, n, sizeof *f->tensor_order);
         if (pass) break;
         f->block_size = (size_t)m.used; m.size = m.used;
-        if (!(f->block = m.base = (uint8_t *)dsm__mem_alloc(&f->allocator, f->block_size))) return dsm__err(error, DSM__ERR_NO_MEMORY, dsm__u(m.used), dsm__s("the lists of keys and tensors"));
+        if (!(f->block = m.base = (uint8_t *)dsm__mem_alloc(&f->allocator, f->block_size)))
+            return dsm__err(error, DSM__ERR_NO_MEMORY, dsm__u(m.used), dsm__s("the lists of keys and tensors"));
     }
     f->bytes += f->block_size;
     for (int i = 0; i < f->n_shards; i++) {
         dsm__file_shard *s = f->shards + i; dsm__file_cursor c;
         memset(&c, 0, sizeof c); h = first; h.n_tensors = s->n_tensors;
         c.error = error; c.window = s->window; c.n = c.size = s->copy ? s->header : s->size; c.file = dsm__file_name(f, i);
-        if (!dsm__file_walk(&c, &h, i ? NULL : f->keys, f->tensors + total, i, f->header_only)) return c.status ? c.status : dsm__err(error, DSM__ERR_FILE_CHANGED, dsm__t(c.file));
+        if (!dsm__file_walk(&c, &h, i ? NULL : f->keys, f->tensors + total, i, f->header_only))
+            return c.status ? c.status : dsm__err(error, DSM__ERR_FILE_CHANGED, dsm__t(c.file));
         total += s->n_tensors;
     }
     if (0 != (status = dsm__file_check_keys(f, error)) || 0 != (status = dsm__file_check_tensors(f, error))) return status;
@@ -3758,7 +3833,8 @@ DSM__FN dsm_status dsm__file_load(dsm__file *f, const dsm_model_desc *d, dsm_err
 DSM__FN dsm_status dsm__file_open(dsm__file *f, const dsm_model_desc *d, const dsm_allocator *a, dsm_error *error) {
     int n_sources = (d->path != NULL) + (d->data != NULL) + (d->use_fd != 0) + (d->reader.read_at != NULL); dsm_status status; const char *name;
     memset(f, 0, sizeof *f);
-    if (n_sources != 1) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("dsm_model_open"), dsm__s(n_sources ? "more than one source: set one of path, data, use_fd, reader" : "no source: set one of path, data, use_fd, reader"));
+    if (n_sources != 1) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("dsm_model_open"),
+        dsm__s(n_sources ? "more than one source: set one of path, data, use_fd, reader" : "no source: set one of path, data, use_fd, reader"));
     name = d->path ? d->path : d->data ? "the memory block" : d->use_fd ? "the file descriptor" : "the reader";
     f->allocator = *a; f->header_only = d->header_only != 0; f->owns_fd = d->path != NULL;
     f->names_size = strlen(name) + 1; f->shards_size = sizeof *f->shards; f->bytes = f->names_size + f->shards_size;
@@ -4823,19 +4899,25 @@ DSM__FN dsm_status dsm__tok_fim(const dsm__tok *t, const char *prefix, size_t n_
 /* Hyper-parameters and tensors of the models that run: llama, qwen2, qwen3, deepseek, deepseek2. The only room that knows model names. Every shape is
    checked against the metadata, so that nobody after it has to. Test: tests/arch.c */
 typedef enum dsm__arch_family { DSM__ARCH_NONE = 0, DSM__ARCH_LLAMA, DSM__ARCH_QWEN2, DSM__ARCH_QWEN3, DSM__ARCH_DEEPSEEK, DSM__ARCH_DEEPSEEK2 } dsm__arch_family;
-typedef struct dsm__mat { const uint8_t *data; size_t stride; int fmt, n_rows, n_cols, present; } dsm__mat; /* n_rows rows of n_cols, stride bytes apart, any alignment; header_only: data NULL, the rest right */
+/* n_rows rows of n_cols, stride bytes apart, any alignment; header_only: data NULL, the rest right */
+typedef struct dsm__mat { const uint8_t *data; size_t stride; int fmt, n_rows, n_cols, present; } dsm__mat;
 typedef struct dsm__layer {
     const float *attn_norm, *ffn_norm;                                                 /* [width] */
-    dsm__mat q, k, v, o; const float *q_bias, *k_bias, *v_bias, *q_norm, *k_norm;      /* biases and per-head norms: NULL where the model has none. q also for MLA without q_a */
+    /* biases and per-head norms: NULL where the model has none. q also for MLA without q_a */
+    dsm__mat q, k, v, o; const float *q_bias, *k_bias, *v_bias, *q_norm, *k_norm;
     dsm__mat q_a, q_b, kv_a; const float *q_a_norm, *kv_a_norm;                        /* MLA; q_a absent: q is direct */
-    int split;                                                                         /* 1: k_b and v_b are tensors; 0: kv_b is, v_b is a view of it, k_b absent */
-    dsm__mat kv_b, k_b, v_b;                                                           /* kv_b: [heads * (nope + head_v)][latent]; k_b: [heads * latent][nope]; v_b: head_v rows of [latent] for each head */
+    /* 1: k_b and v_b are tensors; 0: kv_b is, v_b is a view of it, k_b absent */
+    int split;
+    /* kv_b: [heads * (nope + head_v)][latent]; k_b: [heads * latent][nope]; v_b: head_v rows of [latent] for each head */
+    dsm__mat kv_b, k_b, v_b;
     size_t kv_b_head_stride, k_b_head_stride, v_b_head_stride;                         /* bytes from one head's first row to the next head's */
     int moe; dsm__mat gate, up, down;                                                  /* dense, or absent */
     dsm__mat router; const float *router_bias;                                         /* [n_experts][width]: F32, F16 or BF16; bias: NULL or [n_experts] */
-    int fused_gate_up; dsm__mat gate_exps, up_exps, down_exps;                         /* expert e: rows e * expert_width ..; down: e * width ..; fused: gate_exps has 2 * expert_width rows an expert, gate first, up_exps absent */
+    /* expert e: rows e * expert_width ..; down: e * width ..; fused: gate_exps has 2 * expert_width rows an expert, gate first, up_exps absent */
+    int fused_gate_up; dsm__mat gate_exps, up_exps, down_exps;
     dsm__mat gate_shared, up_shared, down_shared;                                      /* absent: no shared expert */
-    dsm__mat eh_proj, mtp_embed, mtp_head; const float *enorm, *hnorm, *mtp_norm;      /* MTP layers; embed, head: absent where the model's are used; mtp_norm is never NULL */
+    /* MTP layers; embed, head: absent where the model's are used; mtp_norm is never NULL */
+    dsm__mat eh_proj, mtp_embed, mtp_head; const float *enorm, *hnorm, *mtp_norm;
 } dsm__layer;
 typedef struct dsm__arch {
     int family, vocabulary_only; dsm__str name, architecture;
@@ -4873,11 +4955,14 @@ DSM__FN uint64_t dsm__arch_uint(dsm__arch_reader *r, const char *name, uint64_t 
     if (r->status) return least;
     k = dsm__file_key(r->f, dsm__arch_key(r, name));
     r->status = dsm__file_u64(r->f, r->key, fallback, &v, r->error);
-    if (!r->status && k && k->type == DSM__GGUF_ARRAY && k->count < (uint64_t)r->n_blocks) dsm__arch_fail(r, dsm__err(r->error, DSM__ERR_KEY_LAYERS, dsm__s(r->key), dsm__u(k->count), dsm__i(r->n_blocks)));
-    if (!r->status && (k || fallback > most) && (v < least || v > most)) dsm__arch_fail(r, dsm__err(r->error, DSM__ERR_KEY_RANGE, dsm__s(r->key), dsm__u(v), dsm__u(least), dsm__u(most)));
+    if (!r->status && k && k->type == DSM__GGUF_ARRAY && k->count < (uint64_t)r->n_blocks)
+        dsm__arch_fail(r, dsm__err(r->error, DSM__ERR_KEY_LAYERS, dsm__s(r->key), dsm__u(k->count), dsm__i(r->n_blocks)));
+    if (!r->status && (k || fallback > most) && (v < least || v > most))
+        dsm__arch_fail(r, dsm__err(r->error, DSM__ERR_KEY_RANGE, dsm__s(r->key), dsm__u(v), dsm__u(least), dsm__u(most)));
     return r->status ? least : v;
 }
-DSM__FN int dsm__arch_int(dsm__arch_reader *r, const char *name, uint64_t fallback, int least, int most) { return (int)dsm__arch_uint(r, name, fallback, (uint64_t)least, (uint64_t)most); }
+DSM__FN int dsm__arch_int(dsm__arch_reader *r, const char *name, uint64_t fallback, int least, int most) {
+    return (int)dsm__arch_uint(r, name, fallback, (uint64_t)least, (uint64_t)most); }
 DSM__FN double dsm__arch_float(dsm__arch_reader *r, const char *name, double fallback) {
     double v = 1;
     if (r->status) return 1;
@@ -4893,20 +4978,25 @@ DSM__FN double dsm__arch_above(dsm__arch_reader *r, const char *name, double fal
 /* Keys that change the mathematics, with the value that changes nothing (0 never does): better no answer than a wrong one. */
 DSM__FN void dsm__arch_refuse(dsm__arch_reader *r) {
     static const struct { const char *key; double neutral; } list[] = {
-        { "logit_scale", 1 }, { "attention.scale", 0 }, { "attention.temperature_scale", 0 }, { "attention.temperature_length", 0 }, { "final_logit_softcapping", 0 },
-        { "attn_logit_softcapping", 0 }, { "router_logit_softcapping", 0 }, { "residual_scale", 1 }, { "embedding_scale", 1 }, { "swiglu_clamp_exp", 0 }, { "swiglu_clamp_shexp", 0 },
-        { "attention.max_alibi_bias", 0 }, { "attention.clamp_kqv", 0 }, { "use_parallel_residual", 0 }, { "attention.layer_norm_epsilon", 0 }, { "attention.indexer.head_count", 0 },
-        { "moe_every_n_layers", 1 }, { "interleave_moe_layer_step", 1 }, { "expert_group_scale", 1 }, { "rope.dimension_sections", 0 }, { "rope.freq_base_swa", 0 }, { "pooling_type", 0 } };
+        { "logit_scale", 1 }, { "attention.scale", 0 }, { "attention.temperature_scale", 0 }, { "attention.temperature_length", 0 },
+        { "final_logit_softcapping", 0 }, { "attn_logit_softcapping", 0 }, { "router_logit_softcapping", 0 }, { "residual_scale", 1 },
+        { "embedding_scale", 1 }, { "swiglu_clamp_exp", 0 }, { "swiglu_clamp_shexp", 0 }, { "attention.max_alibi_bias", 0 },
+        { "attention.clamp_kqv", 0 }, { "use_parallel_residual", 0 }, { "attention.layer_norm_epsilon", 0 },
+        { "attention.indexer.head_count", 0 }, { "moe_every_n_layers", 1 }, { "interleave_moe_layer_step", 1 }, { "expert_group_scale", 1 },
+        { "rope.dimension_sections", 0 }, { "rope.freq_base_swa", 0 }, { "pooling_type", 0 } };
     for (size_t i = 0; i < DSM__COUNT(list) && !r->status; i++) {
         const dsm__key_ref *k = dsm__file_key(r->f, dsm__arch_key(r, list[i].key));
         if (!k || !dsm__file_width(k->type == DSM__GGUF_ARRAY ? k->element : k->type)) continue;
         for (uint64_t j = 0; j < k->count && !r->status; j++) {
             double v = dsm__file_element(k, j).d;
-            if (!(v >= 0 && v <= 0) && !(v >= list[i].neutral && v <= list[i].neutral)) dsm__arch_fail(r, dsm__err(r->error, DSM__ERR_ARCH_KEY, dsm__s(r->key))); }
+            if (!(v >= 0 && v <= 0) && !(v >= list[i].neutral && v <= list[i].neutral))
+                dsm__arch_fail(r, dsm__err(r->error, DSM__ERR_ARCH_KEY, dsm__s(r->key))); }
     }
     if (!r->status) { /* a window that the context never leaves is none */
-        uint64_t window = dsm__arch_uint(r, "attention.sliding_window", 0, 0, UINT64_MAX - 1), context = dsm__arch_uint(r, "context_length", 0, 0, UINT64_MAX - 1);
-        if (!r->status && window && window < context) dsm__arch_fail(r, dsm__err(r->error, DSM__ERR_ARCH_KEY, dsm__s(dsm__arch_key(r, "attention.sliding_window")))); }
+        uint64_t window = dsm__arch_uint(r, "attention.sliding_window", 0, 0, UINT64_MAX - 1),
+            context = dsm__arch_uint(r, "context_length", 0, 0, UINT64_MAX - 1);
+        if (!r->status && window && window < context)
+            dsm__arch_fail(r, dsm__err(r->error, DSM__ERR_ARCH_KEY, dsm__s(dsm__arch_key(r, "attention.sliding_window")))); }
     if (!r->status && dsm__file_key(r->f, dsm__arch_key(r, "attention.causal"))) {
         int causal = 1;
         r->status = dsm__file_bool(r->f, r->key, 1, &causal, r->error);
@@ -4927,11 +5017,13 @@ DSM__FN void dsm__arch_experts(dsm__arch_reader *r) {
     if (!(m->expert_scale < 0 || m->expert_scale > 0)) m->expert_scale = 1;
     if (!r->status) r->status = dsm__file_bool(r->f, dsm__arch_key(r, "expert_weights_norm"), 0, &m->normalize, r->error);
     gating = dsm__arch_int(r, "expert_gating_func", 0, 0, 255);
-    if (!r->status && gating > 2) dsm__arch_fail(r, dsm__err(r->error, gating > 4 ? DSM__ERR_KEY_RANGE : DSM__ERR_KEY_GATING, dsm__s(r->key), dsm__i(gating), dsm__i(0), dsm__i(4)));
+    if (!r->status && gating > 2) dsm__arch_fail(r,
+        dsm__err(r->error, gating > 4 ? DSM__ERR_KEY_RANGE : DSM__ERR_KEY_GATING, dsm__s(r->key), dsm__i(gating), dsm__i(0), dsm__i(4)));
     m->sigmoid = gating == 2;
     has_groups = dsm__arch_has(r, "expert_group_count");
     if (has_groups) m->n_groups = dsm__arch_int(r, "expert_group_count", 0, 0, DSM__ARCH_EXPERTS);
-    else if ((experts == 256 && m->sigmoid) || experts == 160) { m->n_groups = 8; m->n_groups_used = experts == 256 ? 4 : 3; } /* V3 and V2 files from before the key existed */
+    /* V3 and V2 files from before the key existed */
+    else if ((experts == 256 && m->sigmoid) || experts == 160) { m->n_groups = 8; m->n_groups_used = experts == 256 ? 4 : 3; }
     if (m->n_groups <= 1) m->n_groups = m->n_groups_used = 0;
     else {
         if (has_groups) m->n_groups_used = dsm__arch_int(r, "expert_group_used_count", DSM__REQUIRED, 1, m->n_groups);
@@ -4945,13 +5037,17 @@ DSM__FN void dsm__arch_heads(dsm__arch_reader *r) {
         m->latent = dsm__arch_int(r, "attention.kv_lora_rank", DSM__REQUIRED, 1, 1 << 16);
         m->q_rank = dsm__arch_int(r, "attention.q_lora_rank", 0, 0, 1 << 16);
         m->n_rot = dsm__arch_int(r, "rope.dimension_count", DSM__REQUIRED, 1, 1 << 16);
-        m->head_k = dsm__arch_has(r, "attention.key_length_mla") ? dsm__arch_int(r, "attention.key_length_mla", 0, 1, 1 << 16) : dsm__arch_int(r, "attention.key_length", DSM__REQUIRED, 1, 1 << 16);
-        m->head_v = dsm__arch_has(r, "attention.value_length_mla") ? dsm__arch_int(r, "attention.value_length_mla", 0, 1, 1 << 16) : dsm__arch_int(r, "attention.value_length", DSM__REQUIRED, 1, 1 << 16);
+        m->head_k = dsm__arch_has(r, "attention.key_length_mla") ? dsm__arch_int(r, "attention.key_length_mla", 0, 1, 1 << 16)
+            : dsm__arch_int(r, "attention.key_length", DSM__REQUIRED, 1, 1 << 16);
+        m->head_v = dsm__arch_has(r, "attention.value_length_mla") ? dsm__arch_int(r, "attention.value_length_mla", 0, 1, 1 << 16)
+            : dsm__arch_int(r, "attention.value_length", DSM__REQUIRED, 1, 1 << 16);
         if (!r->status && m->head_k <= m->n_rot) dsm__arch_fail(r, dsm__err(r->error, DSM__ERR_MLA_ROPE, dsm__i(m->head_k), dsm__i(m->n_rot)));
         m->nope = m->head_k - m->n_rot; m->n_kv_heads = 1;
     } else {
         m->n_kv_heads = dsm__arch_int(r, "attention.head_count_kv", (uint64_t)m->n_heads, 1, m->n_heads);
-        if (!r->status && m->n_heads % m->n_kv_heads) dsm__arch_fail(r, dsm__err(r->error, DSM__ERR_HEADS_DIVIDE, dsm__s(r->key), dsm__i(m->n_kv_heads), dsm__s("attention.head_count"), dsm__i(m->n_heads)));
+        if (!r->status && m->n_heads % m->n_kv_heads)
+            dsm__arch_fail(r, dsm__err(r->error, DSM__ERR_HEADS_DIVIDE, dsm__s(r->key), dsm__i(m->n_kv_heads), dsm__s("attention.head_count"),
+            dsm__i(m->n_heads)));
         by_head = (uint64_t)(m->width / m->n_heads);
         for (int i = 0; i < 2; i++) if (!dsm__arch_has(r, i ? "attention.value_length" : "attention.key_length") && m->width % m->n_heads && !r->status) {
             dsm__arch_key(r, "attention.head_count");
@@ -4962,16 +5058,19 @@ DSM__FN void dsm__arch_heads(dsm__arch_reader *r) {
         m->n_rot = key ? key : m->head_k;
     }
     dsm__arch_key(r, "rope.dimension_count");
-    if (!r->status && (m->n_rot > m->head_k || m->n_rot % 2)) dsm__arch_fail(r, dsm__err(r->error, DSM__ERR_KEY_RANGE, dsm__s(r->key), dsm__i(m->n_rot), dsm__s("even numbers up"), dsm__i(m->head_k)));
+    if (!r->status && (m->n_rot > m->head_k || m->n_rot % 2))
+        dsm__arch_fail(r, dsm__err(r->error, DSM__ERR_KEY_RANGE, dsm__s(r->key), dsm__i(m->n_rot), dsm__s("even numbers up"), dsm__i(m->head_k)));
 }
 DSM__FN void dsm__arch_numbers(dsm__arch_reader *r) {
     dsm__arch *m = r->m; double eps;
     r->n_blocks = dsm__arch_int(r, "block_count", DSM__REQUIRED, 1, DSM__ARCH_LAYERS);
     m->n_mtp = dsm__arch_int(r, "nextn_predict_layers", 0, 0, r->n_blocks - 1);
     m->n_layers = r->n_blocks - m->n_mtp;
-    if (m->n_mtp && m->family != DSM__ARCH_DEEPSEEK2 && !r->status) dsm__arch_fail(r, dsm__err(r->error, DSM__ERR_ARCH_KEY, dsm__s(dsm__arch_key(r, "nextn_predict_layers"))));
+    if (m->n_mtp && m->family != DSM__ARCH_DEEPSEEK2 && !r->status)
+        dsm__arch_fail(r, dsm__err(r->error, DSM__ERR_ARCH_KEY, dsm__s(dsm__arch_key(r, "nextn_predict_layers"))));
     m->width = dsm__arch_int(r, "embedding_length", DSM__REQUIRED, 1, DSM__ARCH_WIDTH);
-    { uint64_t context = dsm__arch_uint(r, "context_length", DSM__REQUIRED, 1, UINT64_MAX - 1); m->context = context > DSM__ARCH_CONTEXT ? (int)DSM__ARCH_CONTEXT : (int)context; }
+    { uint64_t context = dsm__arch_uint(r, "context_length", DSM__REQUIRED, 1, UINT64_MAX - 1);
+        m->context = context > DSM__ARCH_CONTEXT ? (int)DSM__ARCH_CONTEXT : (int)context; }
     m->ffn_width = dsm__arch_int(r, "feed_forward_length", DSM__REQUIRED, 1, DSM__ARCH_WIDTH);
     eps = dsm__arch_float(r, "attention.layer_norm_rms_epsilon", DSM__REQUIRED_F64); m->eps = (float)eps;
     if (!r->status && !(m->eps >= 0)) dsm__arch_fail(r, dsm__err(r->error, DSM__ERR_KEY_FINITE, dsm__s(r->key), dsm__s(", not negative")));
@@ -4982,7 +5081,8 @@ DSM__FN void dsm__arch_numbers(dsm__arch_reader *r) {
 
 /* --- rotary embedding --- */
 /* The dimension that turns so many times within the original context. */
-DSM__FN double dsm__arch_turns(int n_rot, double context, double turns, double base) { return n_rot * dsm__num_log64(context / (turns * 6.283185307179586476925)) / (2 * dsm__num_log64(base)); }
+DSM__FN double dsm__arch_turns(int n_rot, double context, double turns, double base) {
+    return n_rot * dsm__num_log64(context / (turns * 6.283185307179586476925)) / (2 * dsm__num_log64(base)); }
 DSM__FN void dsm__arch_rope(dsm__arch_reader *r, const float *freqs /* [n_rot/2] or NULL */) {
     dsm__arch *m = r->m; dsm__str kind; int yarn, none, half = m->n_rot / 2; double base, factor, ext, log_factor, log_mul, amplitude, scale, low = 0, high = 0;
     if (r->status) return;
@@ -5000,7 +5100,8 @@ DSM__FN void dsm__arch_rope(dsm__arch_reader *r, const float *freqs /* [n_rot/2]
     amplitude = dsm__arch_float(r, "rope.scaling.attn_factor", 1) * dsm__arch_float(r, "rope.scaling.yarn_attn_factor", 1);
     if (ext < 0 || ext > 0) {
         uint64_t original = dsm__arch_uint(r, "rope.scaling.original_context_length", 0, 0, UINT64_MAX - 1);
-        double fast = dsm__arch_above(r, "rope.scaling.yarn_beta_fast", 32, 0, " above 0"), slow = dsm__arch_above(r, "rope.scaling.yarn_beta_slow", 1, 0, " above 0");
+        double fast = dsm__arch_above(r, "rope.scaling.yarn_beta_fast", 32, 0, " above 0"),
+            slow = dsm__arch_above(r, "rope.scaling.yarn_beta_slow", 1, 0, " above 0");
         if (!original) original = dsm__arch_uint(r, "context_length", DSM__REQUIRED, 1, UINT64_MAX - 1);
         if (r->status) return;
         low = floor(dsm__arch_turns(m->n_rot, (double)original, fast, base)); high = ceil(dsm__arch_turns(m->n_rot, (double)original, slow, base));
@@ -5014,7 +5115,8 @@ DSM__FN void dsm__arch_rope(dsm__arch_reader *r, const float *freqs /* [n_rot/2]
         double whole = (ext < 0 || ext > 0 ? amplitude : amplitude * (1 + .1 * log_factor)) * (1 + .1 * log_mul * log_factor);
         scale *= whole * whole; }
     m->rope_amplitude = (float)amplitude; m->attn_scale = (float)scale;
-    if (!r->status && (!dsm__num_finite(m->rope_amplitude) || !dsm__num_finite(m->attn_scale))) dsm__arch_fail(r, dsm__err(r->error, DSM__ERR_KEY_FINITE, dsm__s(dsm__arch_key(r, "rope.scaling.attn_factor")), dsm__s(" of a sensible size")));
+    if (!r->status && (!dsm__num_finite(m->rope_amplitude) || !dsm__num_finite(m->attn_scale)))
+        dsm__arch_fail(r, dsm__err(r->error, DSM__ERR_KEY_FINITE, dsm__s(dsm__arch_key(r, "rope.scaling.attn_factor")), dsm__s(" of a sensible size")));
     for (int i = 0; i < half && !r->status; i++) {
         double theta = dsm__num_pow64(base, -2.0 * i / m->n_rot), slow, keep = (i - low) / high;
         if (freqs) theta /= (double)freqs[i];
@@ -5026,7 +5128,12 @@ DSM__FN void dsm__arch_rope(dsm__arch_reader *r, const float *freqs /* [n_rot/2]
 }
 
 /* --- tensors --- */
-DSM__FN char *dsm__arch_digits(char *to, uint64_t v) { char d[20]; int n = 0; do d[n++] = (char)('0' + v % 10); while (v /= 10); while (n) *to++ = d[--n]; *to = 0; return to; }
+DSM__FN char *dsm__arch_digits(char *to, uint64_t v) {
+    char d[20]; int n = 0;
+    do d[n++] = (char)('0' + v % 10); while (v /= 10);
+    while (n) *to++ = d[--n];
+    *to = 0; return to;
+}
 DSM__FN const char *dsm__arch_name(dsm__arch_reader *r, const char *name) { /* "attn_q.weight" -> "blk.3.attn_q.weight" inside a layer */
     char *p = r->name;
     if (r->layer >= 0) { memcpy(p, "blk.", 4); p = dsm__arch_digits(p + 4, (uint64_t)r->layer); *p++ = '.'; }
@@ -5049,14 +5156,17 @@ DSM__FN const dsm__tensor_ref *dsm__arch_tensor(dsm__arch_reader *r, const char 
         dsm__arch_fail(r, dsm__err(r->error, DSM__ERR_TENSOR_SHAPE, dsm__s(r->name), dsm__s(is), dsm__s(should))); return NULL; }
     if (t->fmt < 0) { /* only header_only lets them come this far */
         const char *type = dsm__fmt_ggml_name(t->ggml);
-        dsm__arch_fail(r, dsm__err(r->error, DSM__ERR_TENSOR_TYPE, dsm__t(r->m->architecture), dsm__t(t->name), dsm__u(t->ggml), dsm__s(*type == '?' ? "unknown" : type))); return NULL; }
+        dsm__arch_fail(r, dsm__err(r->error, DSM__ERR_TENSOR_TYPE, dsm__t(r->m->architecture), dsm__t(t->name), dsm__u(t->ggml),
+            dsm__s(*type == '?' ? "unknown" : type))); return NULL; }
     if (t->n_rows > INT_MAX || t->ne[0] > INT_MAX) { dsm__arch_fail(r, dsm__err(r->error, DSM__ERR_TOO_LARGE, dsm__s(r->name))); return NULL; }
     if (r->layer < r->m->n_layers) {
         uint64_t n = t->n_rows * t->ne[0]; const dsm__arch *m = r->m;
-        r->m->parameters += n; r->m->active += m->n_experts && ne2 == (uint64_t)m->n_experts && dsm__str_has(t->name, "_exps.") ? n / (uint64_t)m->n_experts * (uint64_t)m->n_used : n; }
+        r->m->parameters += n; r->m->active += m->n_experts && ne2 == (uint64_t)m->n_experts
+            && dsm__str_has(t->name, "_exps.") ? n / (uint64_t)m->n_experts * (uint64_t)m->n_used : n; }
     return t;
 }
-DSM__FN dsm__mat dsm__arch_mat(dsm__arch_reader *r, const char *name, int required, uint64_t cols, uint64_t rows, uint64_t count, int flat) { /* count matrices of rows x cols */
+/* count matrices of rows x cols */
+DSM__FN dsm__mat dsm__arch_mat(dsm__arch_reader *r, const char *name, int required, uint64_t cols, uint64_t rows, uint64_t count, int flat) {
     const dsm__tensor_ref *t = dsm__arch_tensor(r, name, required, cols, rows, count, flat); dsm__mat a;
     memset(&a, 0, sizeof a);
     if (t) { a.data = t->data; a.stride = t->stride; a.fmt = t->fmt; a.n_rows = (int)t->n_rows; a.n_cols = (int)t->ne[0]; a.present = 1; }
@@ -5065,28 +5175,36 @@ DSM__FN dsm__mat dsm__arch_mat(dsm__arch_reader *r, const char *name, int requir
 DSM__FN const float *dsm__arch_vector(dsm__arch_reader *r, const char *name, int required, uint64_t n) { /* as aligned F32 */
     const dsm__tensor_ref *t = dsm__arch_tensor(r, name, required, n, 1, 1, 0); float *to; unsigned off;
     if (!t) return NULL;
-    if (t->fmt != DSM__FMT_F32 && t->fmt != DSM__FMT_F16 && t->fmt != DSM__FMT_BF16) { dsm__arch_fail(r, dsm__err(r->error, DSM__ERR_TENSOR_FLOAT, dsm__s(r->name), dsm__s(dsm__fmt_ggml_name(t->ggml)))); return NULL; }
+    if (t->fmt != DSM__FMT_F32 && t->fmt != DSM__FMT_F16 && t->fmt != DSM__FMT_BF16) {
+        dsm__arch_fail(r, dsm__err(r->error, DSM__ERR_TENSOR_FLOAT, dsm__s(r->name), dsm__s(dsm__fmt_ggml_name(t->ggml)))); return NULL; }
     off = (unsigned)((t->data ? (uint64_t)(uintptr_t)t->data : t->offset) & 3u);
     if (t->fmt == DSM__FMT_F32 && !off) return t->data ? (const float *)(const void *)t->data : dsm__arch_nowhere;
     to = (float *)dsm__mem_take(&r->vectors, n, sizeof *to);
     if (!t->data || !to) return dsm__arch_nowhere;
-    for (uint64_t i = 0; i < n; i++) to[i] = t->fmt == DSM__FMT_F32 ? dsm__num_bits(dsm__load32(t->data + 4 * i)) : t->fmt == DSM__FMT_F16 ? dsm__num_half(dsm__load16(t->data + 2 * i)) : dsm__num_bf16(dsm__load16(t->data + 2 * i));
+    for (uint64_t i = 0; i < n; i++) to[i] = t->fmt == DSM__FMT_F32 ? dsm__num_bits(dsm__load32(t->data + 4 * i)) : t->fmt == DSM__FMT_F16
+        ? dsm__num_half(dsm__load16(t->data + 2 * i)) : dsm__num_bf16(dsm__load16(t->data + 2 * i));
     return to;
 }
 DSM__FN void dsm__arch_bind_mla(dsm__arch_reader *r, dsm__layer *y) {
-    const dsm__arch *m = r->m; uint64_t width = (uint64_t)m->width, heads = (uint64_t)m->n_heads, nope = (uint64_t)m->nope, rot = (uint64_t)m->n_rot, value = (uint64_t)m->head_v, latent = (uint64_t)m->latent, rank = (uint64_t)m->q_rank;
+    const dsm__arch *m = r->m; uint64_t width = (uint64_t)m->width, heads = (uint64_t)m->n_heads, nope = (uint64_t)m->nope, rot = (uint64_t)m->n_rot,
+        value = (uint64_t)m->head_v, latent = (uint64_t)m->latent, rank = (uint64_t)m->q_rank;
     int k_b, v_b, kv_b;
     if (dsm__arch_present(r, "attn_q.weight")) y->q = dsm__arch_mat(r, "attn_q.weight", 1, width, heads * (nope + rot), 1, 0);
     else {
-        if (!r->status && !rank) dsm__arch_fail(r, dsm__err(r->error, dsm__arch_present(r, "attn_q_a.weight") ? DSM__ERR_KEY_MISSING : DSM__ERR_TENSOR_MISSING, dsm__s(dsm__arch_present(r, "attn_q_a.weight") ? dsm__arch_key(r, "attention.q_lora_rank") : dsm__arch_name(r, "attn_q.weight"))));
+        if (!r->status && !rank) dsm__arch_fail(r,
+            dsm__err(r->error, dsm__arch_present(r, "attn_q_a.weight") ? DSM__ERR_KEY_MISSING : DSM__ERR_TENSOR_MISSING,
+            dsm__s(dsm__arch_present(r, "attn_q_a.weight") ? dsm__arch_key(r, "attention.q_lora_rank") : dsm__arch_name(r, "attn_q.weight"))));
         y->q_a = dsm__arch_mat(r, "attn_q_a.weight", 1, width, rank, 1, 0);
         y->q_a_norm = dsm__arch_vector(r, "attn_q_a_norm.weight", 1, rank);
         y->q_b = dsm__arch_mat(r, "attn_q_b.weight", 1, rank, heads * (nope + rot), 1, 0); }
     y->kv_a = dsm__arch_mat(r, "attn_kv_a_mqa.weight", 1, width, latent + rot, 1, 0);
     y->kv_a_norm = dsm__arch_vector(r, "attn_kv_a_norm.weight", 1, latent);
     k_b = dsm__arch_present(r, "attn_k_b.weight"); v_b = dsm__arch_present(r, "attn_v_b.weight"); kv_b = dsm__arch_present(r, "attn_kv_b.weight");
-    if (!r->status && k_b != v_b && !kv_b) dsm__arch_fail(r, dsm__err(r->error, DSM__ERR_TENSOR_PAIR, dsm__s(k_b ? "attn_k_b.weight" : "attn_v_b.weight"), dsm__s(dsm__arch_name(r, k_b ? "attn_v_b.weight" : "attn_k_b.weight"))));
-    if (!r->status && k_b != v_b) dsm__arch_fail(r, dsm__err(r->error, DSM__ERR_TENSOR_MISSING, dsm__s(dsm__arch_name(r, k_b ? "attn_v_b.weight" : "attn_k_b.weight"))));
+    if (!r->status && k_b != v_b && !kv_b) dsm__arch_fail(r,
+        dsm__err(r->error, DSM__ERR_TENSOR_PAIR, dsm__s(k_b ? "attn_k_b.weight" : "attn_v_b.weight"),
+        dsm__s(dsm__arch_name(r, k_b ? "attn_v_b.weight" : "attn_k_b.weight"))));
+    if (!r->status && k_b != v_b) dsm__arch_fail(r,
+        dsm__err(r->error, DSM__ERR_TENSOR_MISSING, dsm__s(dsm__arch_name(r, k_b ? "attn_v_b.weight" : "attn_k_b.weight"))));
     y->split = k_b && v_b;
     if (y->split) {
         y->k_b = dsm__arch_mat(r, "attn_k_b.weight", 1, nope, latent, heads, 1); y->v_b = dsm__arch_mat(r, "attn_v_b.weight", 1, latent, value, heads, 1);
@@ -5101,15 +5219,18 @@ DSM__FN void dsm__arch_bind_mla(dsm__arch_reader *r, dsm__layer *y) {
     y->o = dsm__arch_mat(r, "attn_output.weight", 1, heads * value, width, 1, 0);
 }
 DSM__FN void dsm__arch_bind_heads(dsm__arch_reader *r, dsm__layer *y) {
-    const dsm__arch *m = r->m; uint64_t width = (uint64_t)m->width, heads = (uint64_t)m->n_heads, kv_heads = (uint64_t)m->n_kv_heads, d_k = (uint64_t)m->head_k, d_v = (uint64_t)m->head_v; int bias = m->family == DSM__ARCH_QWEN2;
+    const dsm__arch *m = r->m; uint64_t width = (uint64_t)m->width, heads = (uint64_t)m->n_heads, kv_heads = (uint64_t)m->n_kv_heads, d_k = (uint64_t)m->head_k,
+        d_v = (uint64_t)m->head_v; int bias = m->family == DSM__ARCH_QWEN2;
     y->q = dsm__arch_mat(r, "attn_q.weight", 1, width, heads * d_k, 1, 0); y->q_bias = dsm__arch_vector(r, "attn_q.bias", bias, heads * d_k);
     y->k = dsm__arch_mat(r, "attn_k.weight", 1, width, kv_heads * d_k, 1, 0); y->k_bias = dsm__arch_vector(r, "attn_k.bias", bias, kv_heads * d_k);
     y->v = dsm__arch_mat(r, "attn_v.weight", 1, width, kv_heads * d_v, 1, 0); y->v_bias = dsm__arch_vector(r, "attn_v.bias", bias, kv_heads * d_v);
     y->o = dsm__arch_mat(r, "attn_output.weight", 1, heads * d_v, width, 1, 0);
-    if (m->family == DSM__ARCH_QWEN3) { y->q_norm = dsm__arch_vector(r, "attn_q_norm.weight", 1, d_k); y->k_norm = dsm__arch_vector(r, "attn_k_norm.weight", 1, d_k); }
+    if (m->family == DSM__ARCH_QWEN3) { y->q_norm = dsm__arch_vector(r, "attn_q_norm.weight", 1, d_k);
+        y->k_norm = dsm__arch_vector(r, "attn_k_norm.weight", 1, d_k); }
 }
 DSM__FN void dsm__arch_bind_experts(dsm__arch_reader *r, dsm__layer *y) {
-    dsm__arch *m = r->m; uint64_t width = (uint64_t)m->width, hidden = (uint64_t)m->expert_width, experts = (uint64_t)m->n_experts, shared; const dsm__tensor_ref *t; int top2;
+    dsm__arch *m = r->m; uint64_t width = (uint64_t)m->width, hidden = (uint64_t)m->expert_width, experts = (uint64_t)m->n_experts, shared;
+    const dsm__tensor_ref *t; int top2;
     y->moe = 1;
     y->router = dsm__arch_mat(r, "ffn_gate_inp.weight", 1, width, experts, 1, 0);
     if (!r->status && y->router.fmt != DSM__FMT_F32 && y->router.fmt != DSM__FMT_F16 && y->router.fmt != DSM__FMT_BF16) {
@@ -5120,16 +5241,20 @@ DSM__FN void dsm__arch_bind_experts(dsm__arch_reader *r, dsm__layer *y) {
     else if (m->group_top2 != top2 && !r->status) dsm__arch_fail(r, dsm__err(r->error, DSM__ERR_TENSOR_SOME, dsm__s(dsm__arch_name(r, "exp_probs_b.bias"))));
     y->fused_gate_up = dsm__arch_present(r, "ffn_gate_up_exps.weight");
     if (y->fused_gate_up) y->gate_exps = dsm__arch_mat(r, "ffn_gate_up_exps.weight", 1, width, 2 * hidden, experts, 0);
-    else { y->gate_exps = dsm__arch_mat(r, "ffn_gate_exps.weight", 1, width, hidden, experts, 0); y->up_exps = dsm__arch_mat(r, "ffn_up_exps.weight", 1, width, hidden, experts, 0); }
+    else { y->gate_exps = dsm__arch_mat(r, "ffn_gate_exps.weight", 1, width, hidden, experts, 0);
+        y->up_exps = dsm__arch_mat(r, "ffn_up_exps.weight", 1, width, hidden, experts, 0); }
     y->down_exps = dsm__arch_mat(r, "ffn_down_exps.weight", 1, hidden, width, experts, 0);
-    if (!r->status && m->n_shared < 0) { t = dsm__file_tensor(r->f, dsm__arch_name(r, "ffn_gate_shexp.weight")); m->n_shared = t && t->ne[1] / hidden <= 1024 ? (int)(t->ne[1] / hidden) : 0; }
+    if (!r->status && m->n_shared < 0) { t = dsm__file_tensor(r->f, dsm__arch_name(r, "ffn_gate_shexp.weight"));
+        m->n_shared = t && t->ne[1] / hidden <= 1024 ? (int)(t->ne[1] / hidden) : 0; }
     if (m->n_shared > 0) {
         shared = hidden * (uint64_t)m->n_shared;
-        y->gate_shared = dsm__arch_mat(r, "ffn_gate_shexp.weight", 1, width, shared, 1, 0); y->up_shared = dsm__arch_mat(r, "ffn_up_shexp.weight", 1, width, shared, 1, 0);
+        y->gate_shared = dsm__arch_mat(r, "ffn_gate_shexp.weight", 1, width, shared, 1, 0);
+        y->up_shared = dsm__arch_mat(r, "ffn_up_shexp.weight", 1, width, shared, 1, 0);
         y->down_shared = dsm__arch_mat(r, "ffn_down_shexp.weight", 1, shared, width, 1, 0); }
 }
 DSM__FN void dsm__arch_bind(dsm__arch_reader *r) { /* runs twice: to check and count, then with memory */
-    dsm__arch *m = r->m; uint64_t width = (uint64_t)m->width, hidden = (uint64_t)m->ffn_width, vocab = 0; const dsm__tensor_ref *t; dsm__layer scratch; const float *freqs;
+    dsm__arch *m = r->m; uint64_t width = (uint64_t)m->width, hidden = (uint64_t)m->ffn_width, vocab = 0; const dsm__tensor_ref *t; dsm__layer scratch;
+    const float *freqs;
     m->parameters = m->active = 0; m->group_top2 = -1; r->layer = -1;
     t = dsm__file_tensor(r->f, "token_embd.weight");
     if (t) vocab = t->ne[1];
@@ -5145,24 +5270,28 @@ DSM__FN void dsm__arch_bind(dsm__arch_reader *r) { /* runs twice: to check and c
         y->attn_norm = dsm__arch_vector(r, "attn_norm.weight", 1, width); y->ffn_norm = dsm__arch_vector(r, "ffn_norm.weight", 1, width);
         if (m->mla) dsm__arch_bind_mla(r, y); else dsm__arch_bind_heads(r, y);
         if (r->layer >= m->n_dense) dsm__arch_bind_experts(r, y);
-        else { y->gate = dsm__arch_mat(r, "ffn_gate.weight", 1, width, hidden, 1, 0); y->up = dsm__arch_mat(r, "ffn_up.weight", 1, width, hidden, 1, 0); y->down = dsm__arch_mat(r, "ffn_down.weight", 1, hidden, width, 1, 0); }
+        else { y->gate = dsm__arch_mat(r, "ffn_gate.weight", 1, width, hidden, 1, 0); y->up = dsm__arch_mat(r, "ffn_up.weight", 1, width, hidden, 1, 0);
+            y->down = dsm__arch_mat(r, "ffn_down.weight", 1, hidden, width, 1, 0); }
         if (r->layer < m->n_layers) continue;
         y->eh_proj = dsm__arch_mat(r, "nextn.eh_proj.weight", 1, 2 * width, width, 1, 0);
         y->enorm = dsm__arch_vector(r, "nextn.enorm.weight", 1, width); y->hnorm = dsm__arch_vector(r, "nextn.hnorm.weight", 1, width);
-        y->mtp_embed = dsm__arch_mat(r, "nextn.embed_tokens.weight", 0, width, vocab, 1, 0); y->mtp_head = dsm__arch_mat(r, "nextn.shared_head_head.weight", 0, width, vocab, 1, 0);
+        y->mtp_embed = dsm__arch_mat(r, "nextn.embed_tokens.weight", 0, width, vocab, 1, 0);
+        y->mtp_head = dsm__arch_mat(r, "nextn.shared_head_head.weight", 0, width, vocab, 1, 0);
         y->mtp_norm = dsm__arch_vector(r, "nextn.shared_head_norm.weight", 0, width);
         if (!y->mtp_norm) y->mtp_norm = m->output_norm;
     }
     if (m->group_top2 < 0) m->group_top2 = 0;
     if (m->n_shared < 0) m->n_shared = 0;
 }
-DSM__FN uint64_t dsm__arch_print(const dsm__arch *m, const dsm__file *f) { /* what a snapshot must agree with. Reads a few bytes of a few tensors only: each costs a page from a disk */
-    int numbers[24]; uint64_t h = 1; size_t step = f->n_tensors / 16 + 1; uint32_t bits[4];
-    numbers[0] = m->family; numbers[1] = m->n_layers; numbers[2] = m->n_mtp; numbers[3] = m->width; numbers[4] = m->n_heads; numbers[5] = m->n_kv_heads; numbers[6] = m->head_k; numbers[7] = m->head_v;
-    numbers[8] = m->n_rot; numbers[9] = m->n_vocab; numbers[10] = m->latent; numbers[11] = m->q_rank; numbers[12] = m->n_experts; numbers[13] = m->n_used; numbers[14] = m->n_shared; numbers[15] = m->expert_width;
-    numbers[16] = m->n_dense; numbers[17] = m->ffn_width; numbers[18] = m->sigmoid; numbers[19] = m->normalize; numbers[20] = m->n_groups; numbers[21] = m->n_groups_used; numbers[22] = m->group_top2; numbers[23] = m->nope;
-    bits[0] = dsm__num_as_bits(m->eps); bits[1] = dsm__num_as_bits(m->attn_scale); bits[2] = dsm__num_as_bits(m->expert_scale); bits[3] = dsm__num_as_bits(m->rope_amplitude);
-    h = dsm__hash(numbers, sizeof numbers, h); h = dsm__hash(bits, sizeof bits, h);
+/* what a snapshot must agree with. Reads a few bytes of a few tensors only: each costs a page from a disk */
+DSM__FN uint64_t dsm__arch_print(const dsm__arch *m, const dsm__file *f) {
+    const int numbers[] = { m->family, m->n_layers, m->n_mtp, m->width, m->n_heads, m->n_kv_heads, m->head_k, m->head_v, m->n_rot, m->n_vocab, m->latent,
+        m->q_rank,
+        m->n_experts, m->n_used, m->n_shared, m->expert_width, m->n_dense, m->ffn_width, m->sigmoid, m->normalize, m->n_groups, m->n_groups_used, m->group_top2,
+            m->nope };
+    const float scales[] = { m->eps, m->attn_scale, m->expert_scale, m->rope_amplitude };
+    uint64_t h = 1; size_t step = f->n_tensors / 16 + 1;
+    h = dsm__hash(numbers, sizeof numbers, h); h = dsm__hash(scales, sizeof scales, h);
     for (int i = 0; i < m->n_rot / 2; i++) { float theta = (float)m->rope_theta[i]; h = dsm__hash(&theta, sizeof theta, h); }
     for (size_t i = 0; i < f->n_tensors; i++) {
         const dsm__tensor_ref *t = f->tensors + f->tensor_order[i]; uint64_t n = t->bytes < 256 ? t->bytes : 256;
@@ -5173,7 +5302,8 @@ DSM__FN uint64_t dsm__arch_print(const dsm__arch *m, const dsm__file *f) { /* wh
 DSM__FN void dsm__arch_close(dsm__arch *m) { dsm_allocator a = m->allocator; dsm__mem_free(&a, m->block, m->block_size); memset(m, 0, sizeof *m); }
 DSM__FN dsm_status dsm__arch_load(dsm__arch_reader *r, int n_token_list) {
     static const struct { const char *name; dsm__arch_family family; } known[] = {
-        { "llama", DSM__ARCH_LLAMA }, { "qwen2", DSM__ARCH_QWEN2 }, { "qwen3", DSM__ARCH_QWEN3 }, { "deepseek", DSM__ARCH_DEEPSEEK }, { "deepseek2", DSM__ARCH_DEEPSEEK2 } };
+        { "llama", DSM__ARCH_LLAMA }, { "qwen2", DSM__ARCH_QWEN2 }, { "qwen3", DSM__ARCH_QWEN3 }, { "deepseek", DSM__ARCH_DEEPSEEK },
+            { "deepseek2", DSM__ARCH_DEEPSEEK2 } };
     dsm__arch *m = r->m; const dsm__file *f = r->f; dsm__arena a; uint64_t vectors;
     for (size_t i = 0; i < DSM__COUNT(known); i++) if (dsm__str_is(m->architecture, known[i].name)) m->family = (int)known[i].family;
     if (!m->family) return dsm__err(r->error, DSM__ERR_ARCH, dsm__t(m->architecture));
@@ -5182,7 +5312,8 @@ DSM__FN dsm_status dsm__arch_load(dsm__arch_reader *r, int n_token_list) {
     dsm__arch_bind(r);
     if (r->status) return r->status;
     for (size_t i = 0; i < f->n_tensors; i++) /* a tensor without a place would mean other mathematics */
-        if (!r->used[i] && !dsm__str_has(f->tensors[i].name, ".attn_rot_embd")) return dsm__err(r->error, DSM__ERR_TENSOR_UNKNOWN, dsm__t(f->tensors[i].name), dsm__t(m->architecture));
+        if (!r->used[i] && !dsm__str_has(f->tensors[i].name, ".attn_rot_embd"))
+            return dsm__err(r->error, DSM__ERR_TENSOR_UNKNOWN, dsm__t(f->tensors[i].name), dsm__t(m->architecture));
     { uint64_t size = dsm__arch_uint(r, "vocab_size", 0, 0, UINT64_MAX - 1);
       if (r->status) return r->status;
       if (n_token_list > 0 && (uint64_t)n_token_list > size) size = (uint64_t)n_token_list;
@@ -5194,7 +5325,8 @@ DSM__FN dsm_status dsm__arch_load(dsm__arch_reader *r, int n_token_list) {
         m->rope_theta = (double *)dsm__mem_take(&a, (uint64_t)m->n_rot / 2, sizeof *m->rope_theta);
         r->vectors.base = (uint8_t *)dsm__mem_take(&a, vectors, 1); r->vectors.size = vectors; r->vectors.used = 0;
         if (pass) break;
-        if (!dsm__to_size(a.used, &m->block_size) || !(m->block = a.base = (uint8_t *)dsm__mem_alloc(&m->allocator, m->block_size))) { m->block_size = 0; return dsm__err(r->error, DSM__ERR_NO_MEMORY, dsm__u(a.used), dsm__s("the model's tables")); }
+        if (!dsm__to_size(a.used, &m->block_size) || !(m->block = a.base = (uint8_t *)dsm__mem_alloc(&m->allocator, m->block_size))) { m->block_size = 0;
+            return dsm__err(r->error, DSM__ERR_NO_MEMORY, dsm__u(a.used), dsm__s("the model's tables")); }
         a.size = a.used;
     }
     m->bytes = m->block_size;
@@ -5214,7 +5346,9 @@ DSM__FN dsm_status dsm__arch_open(dsm__arch *m, const dsm__file *f, const dsm_al
         const dsm__key_ref *k;
         m->vocabulary_only = 1; m->n_vocab = n_token_list;
         k = m->architecture.n < 32 ? dsm__file_key(f, dsm__arch_key(&r, "context_length")) : NULL;
-        if (k && k->count && dsm__file_width(k->type)) { dsm__file_number v = dsm__file_element(k, 0); m->context = v.whole && v.u <= DSM__ARCH_CONTEXT ? (int)v.u : 0; }
+        if (k && k->count && dsm__file_width(k->type)) {
+            dsm__file_number v = dsm__file_element(k, 0);
+            m->context = v.whole && v.u <= DSM__ARCH_CONTEXT ? (int)v.u : 0; }
         return DSM_OK; }
     if (!status) {
         r.used = (uint8_t *)dsm__mem_alloc(a, f->n_tensors);
@@ -6271,7 +6405,7 @@ DSM__FN dsm_status dsm__run_sync(dsm_session *s, const int32_t *tokens, size_t n
     if (same < s->n_tokens || (size_t)same < n) { /* not the timeline that stands already */
         if (same < busy_to || s->chunk_at_logits) dsm__run_drop(s, same);
         s->next_running = 0;
-        memmove(s->tokens + same, tokens + same, (n - (size_t)same) * sizeof *tokens); /* tokens may be the timeline itself */
+        if (n > (size_t)same) memmove(s->tokens + same, tokens + same, (n - (size_t)same) * sizeof *tokens); /* tokens may be the timeline itself */
         s->n_tokens = (int)n;
         if (s->logits_to != (int)n) s->logits_from = s->logits_to = 0; }
     if (s->logits_from < s->n_done && s->desc.all_logits && !dsm__run_has_logits(s)) s->logits_from = s->logits_to = 0; /* rows are those of the last sync */

@@ -172,7 +172,7 @@ static void elementwise(const dsm__kernels *k) {
         k->axpy(out1, scale, y, m); TRY(4, m);
         clear(); memcpy(out1, x, (size_t)m * 4); for (int i = 0; i < m; i++) out0[i] = x[i] * scale;
         k->times(out1, scale, m); TRY(5, m);
-        clear(); memcpy(out1, x, (size_t)m * 4); for (a = x[0], b = 0; (int)b < m; b++) if (x[(int)b] > a) a = x[(int)b];
+        clear(); memcpy(out1, x, (size_t)m * 4); a = x[0]; for (int i = 1; i < m; i++) if (x[i] > a) a = x[i];
         for (int l = 0; l < 16; l++) s[l] = 0;
         for (int i = 0; i < m; i++) { out0[i] = ref_exp(x[i] - a); s[i % 16] = s[i % 16] + out0[i]; }
         a = ref_tree(s); b = k->softmax(out1, m); TRY(6, m); tests++; bad[6] += memcmp(&a, &b, 4) != 0;
@@ -184,7 +184,7 @@ static void elementwise(const dsm__kernels *k) {
             k->rope(out1, m / 2 * 2, neox, y); TRY(7, m); }
         tests++; bad[8] += !k->all_finite(x, m);
         { static const float broken[] = { INFINITY, -INFINITY, NAN }; const int at = under(m); a = x[at]; x[at] = broken[n % 3]; tests++; bad[8] += k->all_finite(x, m) != 0; x[at] = a; }
-        for (a = 0, b = 0; (int)b < m; b++) if (fabsf(x[(int)b]) > a) a = fabsf(x[(int)b]);
+        a = 0; for (int i = 0; i < m; i++) if (fabsf(x[i]) > a) a = fabsf(x[i]);
         tests++; bad[9] += k->absmax(x, m) != a;
         for (int i = 0; i < m; i++) x[i] *= n % 3 == 0 ? 1e5f : n % 3 == 1 ? 1 : 1e-5f;
         h = (uint8_t *)tail(2, (size_t)m * 2); k->to_half(x, m, h);
@@ -247,7 +247,7 @@ static void mla(const dsm__kernels *k) {
         const int kv = form > 2 ? 2 : form; char name[64]; int tests = 0, bad = 0, badv = 0, badr = 0;
         for (int trial = 0; trial < (quick ? 8 : 22); trial++) {
             const int latent = sizes[trial % 7][0], rope = sizes[trial % 7][1], n = trial % 7 == 0 ? (trial ? 16 : 4) : trial == 8 ? 128 : trial == 16 ? 150 : 1 + under(40), lanes = (n + 15) / 16 * 16;
-            const int len = trial == 9 ? 300 : 1 + under(70), both = latent + rope; const size_t row = dsm__k_latent_row_bytes(kv, latent, rope); int z;
+            const int len = trial == 9 || trial == 14 ? 300 : 1 + under(70), both = latent + rope; const size_t row = dsm__k_latent_row_bytes(kv, latent, rope); int z;
             uint8_t *rows = (uint8_t *)tail(0, row * (size_t)len); const long lda = latent + 1, ldr = rope + 2, lds = len + 7, ldo = latent + 3; const float scale = .1352337789f;
             float *qa = filled(2, (n - 1) * lda + latent, 1), *qr = filled(3, (n - 1) * ldr + rope, 1), *in = floats(4, both), *p; static float raw[1 << 18];
             void *q = tail(5, dsm__k_mla_query_bytes(form, latent, rope, lanes));

@@ -45,8 +45,10 @@ static const char *type_name(int type) {
 }
 static const char *template_name(dsm_template t) {
     switch (t) {
-    case DSM_TEMPLATE_LLM: return "DeepSeek LLM (User: / Assistant:)"; case DSM_TEMPLATE_CODER: return "DeepSeek Coder (### Instruction:)"; case DSM_TEMPLATE_V3: return "DeepSeek V3";
-    case DSM_TEMPLATE_R1: return "DeepSeek R1"; case DSM_TEMPLATE_V31: return "DeepSeek V3.1"; case DSM_TEMPLATE_CHATML: return "ChatML"; case DSM_TEMPLATE_LLAMA3: return "Llama 3"; case DSM_TEMPLATE_RAW: break; }
+    case DSM_TEMPLATE_LLM: return "DeepSeek LLM (User: / Assistant:)"; case DSM_TEMPLATE_CODER: return "DeepSeek Coder (### Instruction:)"; case DSM_TEMPLATE_V3:
+        return "DeepSeek V3";
+    case DSM_TEMPLATE_R1: return "DeepSeek R1"; case DSM_TEMPLATE_V31: return "DeepSeek V3.1"; case DSM_TEMPLATE_CHATML: return "ChatML"; case DSM_TEMPLATE_LLAMA3:
+        return "Llama 3"; case DSM_TEMPLATE_RAW: break; }
     return "none known";
 }
 
@@ -64,7 +66,8 @@ static void formats(const dsm_model *model, uint64_t total) {
     for (; n; n--) { /* the most bytes first */
         int best = 0;
         for (int j = 1; j < n; j++) if (shares[j].bytes > shares[best].bytes) best = j;
-        printf("  %-10s %10s  %5.1f %%  in %d tensors\n", shares[best].format, size_text(shares[best].bytes, size, sizeof size), total ? 100. * (double)shares[best].bytes / (double)total : 0., shares[best].tensors);
+        printf("  %-10s %10s  %5.1f %%  in %d tensors\n", shares[best].format, size_text(shares[best].bytes, size, sizeof size),
+            total ? 100. * (double)shares[best].bytes / (double)total : 0., shares[best].tensors);
         shares[best] = shares[n - 1]; }
 }
 static void special(const dsm_model *model, const char *name, dsm_special which) {
@@ -101,20 +104,23 @@ static void memory_line(const dsm_model *model, int context) {
     if (dsm_plan(model, &d, &f16, NULL)) return;
     d.kv = DSM_KV_Q8_0;
     if (dsm_plan(model, &d, &q8, NULL)) memset(&q8, 0, sizeof q8);
-    printf("  %9d  %12s  %12s  %12s  %12s\n", context, size_text(f16.cache, a, sizeof a), q8.cache ? size_text(q8.cache, b, sizeof b) : "-", size_text(f16.scratch + f16.tables, c, sizeof c), size_text(f16.session_bytes, e, sizeof e));
+    printf("  %9d  %12s  %12s  %12s  %12s\n", context, size_text(f16.cache, a, sizeof a), q8.cache ? size_text(q8.cache, b, sizeof b) : "-",
+        size_text(f16.scratch + f16.tables, c, sizeof c), size_text(f16.session_bytes, e, sizeof e));
 }
 static void memory(const dsm_model *model, const dsm_model_info *info, int wanted) {
     static const int contexts[] = { 1024, 4096, 16384, 65536, 131072 }; dsm_session_desc d; dsm_memory m; char a[32], b[32];
     memset(&d, 0, sizeof d);
     if (dsm_plan(model, &d, &m, NULL)) return;
-    printf("\nMemory\n  %s of weights, mapped: they may leave memory and come back\n  %s beside them", size_text(m.weights, a, sizeof a), size_text(m.model_bytes, b, sizeof b));
+    printf("\nMemory\n  %s of weights, mapped: they may leave memory and come back\n  %s beside them", size_text(m.weights, a, sizeof a),
+        size_text(m.model_bytes, b, sizeof b));
     printf("; %llu bytes of cache (f16) for one more token\n", (unsigned long long)m.per_token);
     printf("    context     cache f16    cache q8_0      the rest   in all (f16)\n");
     for (size_t i = 0; i < sizeof contexts / sizeof *contexts; i++) if (contexts[i] <= info->trained_context || !i) memory_line(model, contexts[i]);
     if (wanted > 0) memory_line(model, wanted);
 }
 int main(int argc, char **argv) {
-    const char *path = NULL; int all_tensors = 0, whole = 0, context = 0, status = 0; dsm_model_desc desc; dsm_model *model = NULL; dsm_model_info info; dsm_error error; char a[32], b[32];
+    const char *path = NULL; int all_tensors = 0, whole = 0, context = 0, status = 0; dsm_model_desc desc; dsm_model *model = NULL; dsm_model_info info;
+    dsm_error error; char a[32], b[32];
     for (int i = 1; i < argc; i++) {
         if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) { fputs(usage, stdout); return 0; }
         else if (!strcmp(argv[i], "--tensors")) all_tensors = 1;
@@ -123,7 +129,8 @@ int main(int argc, char **argv) {
             char *end; long n = strtol(argv[++i], &end, 10);
             if (*end || n < 1 || n > 1 << 24) { fprintf(stderr, "inspect: --context wants a number from 1 to 16777216, not '%s'\n", argv[i]); return 2; }
             context = (int)n; }
-        else if (argv[i][0] == '-' || path) { fprintf(stderr, "inspect: %s '%s'\n%s", path && argv[i][0] != '-' ? "a second model" : "unknown option", argv[i], usage); return 2; }
+        else if (argv[i][0] == '-' || path) { fprintf(stderr, "inspect: %s '%s'\n%s", path && argv[i][0] != '-' ? "a second model" : "unknown option", argv[i],
+            usage); return 2; }
         else path = argv[i]; }
     if (!path) { fputs(usage, stderr); return 2; }
     memset(&desc, 0, sizeof desc); desc.path = path; desc.header_only = 1;
@@ -141,7 +148,8 @@ int main(int argc, char **argv) {
         printf("\n  layers      %d", info.n_layers);
         if (info.n_mtp_layers) printf(", and %d that predicts further tokens", info.n_mtp_layers);
         printf("\n  width       %d\n  heads       %d", info.n_heads ? info.width : 0, info.n_heads);
-        if (info.latent) printf(", latent attention (MLA): %d + %d rotated", info.latent, info.n_rot); else printf(", %d for keys and values, %d dimensions rotated", info.n_kv_heads, info.n_rot);
+        if (info.latent) printf(", latent attention (MLA): %d + %d rotated", info.latent, info.n_rot);
+        else printf(", %d for keys and values, %d dimensions rotated", info.n_kv_heads, info.n_rot);
         if (info.n_experts) printf("\n  experts     %d, %d used for a token, %d shared", info.n_experts, info.n_experts_used, info.n_shared);
         printf("\n  context     %d tokens in training\n", info.trained_context);
     }

@@ -127,7 +127,7 @@ def worker(rank, args, tokenizer, grads, loads, update, clock, barrier):
             bar = "#" * int(20 * spent / total)
             print("[%-20s] %4.1f of %g min, %4.1f left  step %d  %.2f M tokens, %d/s  loss %.4f  mtp %.4f  busiest expert %.2f"
                   % (bar, spent / 60, args.minutes, max(0, total - spent) / 60, step, seen / 1e6, seen / spent, sums[0] / sums[2],
-                     sums[1] / sums[2], (load.max(1)[0] / load.mean(1)).max()), flush=True)
+                     sums[1] / sums[2], (load.max(1)[0] / load.mean(1).clamp(min=1)).max()), flush=True)
             sums = [0.0, 0.0, 0]
         if rank == 0 and (spent - saved > 120 or spent >= total):
             saved = spent
