@@ -3054,7 +3054,7 @@ DSM__FN void dsm__k_mul(const dsm__kernels *k, int fmt, const uint8_t *w, size_t
     else if (n_tokens <= 4) /* panel by panel, so that the rows are read in their order */
         for (int r = r0, z; r < r1; r = z) {
             z = r1 - r < 2 * k->tile_rows ? r1 : r + k->tile_rows;
-            dsm__k_panels(k, fmt, w, stride, len, x, ldx, n_tokens, y, ldy, r, z, 1024, scratch, z < r1 ? w + (size_t)z * stride : next); }
+            dsm__k_panels(k, fmt, w, stride, len, x, ldx, n_tokens, y, ldy, r, z, DSM__K_CUT, scratch, z < r1 ? w + (size_t)z * stride : next); }
     else for (int t = 0, m; t < n_tokens; t += m) { /* more tokens than L2 holds: unpacking twice is cheaper than sums that travel */
         int parts = (n_tokens - t + DSM__K_BATCH - 1) / DSM__K_BATCH, most;
         m = (n_tokens - t + parts - 1) / parts; most = (int)(700000 / ((size_t)m * sizeof(dsm__x64))) * 64;
