@@ -71,7 +71,7 @@
    DSMOE_NO_NEON       aarch64: plain C
    DSMOE_NO_DOTPROD    aarch64: plain NEON only
    DSMOE_NO_THREADS    no pool, no pthread; the host's jobs still work          libpthread
-   DSM_HEADER_NAME     the name of this file, if you renamed it ("dsmoe.h" by default: the kernels include it again, once per instruction set)
+   DSMOE_HEADER_NAME   not a switch: "the name of this file", if you renamed it (the kernels include it again, once per instruction set)
    Processors without a fused multiply-add (x86 before 2013) run the plain C pass through libm's fmaf: the same bits, very slowly.
 
    THE CONTRACT
@@ -6723,7 +6723,7 @@ DSM__FN dsm_status dsm__pick_choose(float *logits, int n, const dsm_sampling *s,
                 top[j].id = i; top[j].logprob = x;
             }
         }
-        log_all = (double)best + dsm__num_log64((double)total) - DSM__PICK_BITS * 0.69314718055994531;
+        log_all = (double)best + dsm__num_log64((double)total) - (double)DSM__PICK_BITS * 0.69314718055994531;
         for (int i = 0; i < n_top; i++) { if (i < filled) top[i].logprob = (float)((double)top[i].logprob - log_all); else { top[i].id = -1; top[i].logprob = -INFINITY; } }
     }
     choice->id = at; choice->logprob = n_top < 0 ? 0 : (float)((double)best - log_all);
