@@ -349,8 +349,8 @@ DSMOE_API dsm_status dsm_session_close(dsm_session **session, dsm_error *error);
 DSMOE_API dsm_status dsm_session_sync(dsm_session *session, const int32_t *tokens, size_t n, size_t *kept, dsm_error *error);
 /* Computes what sync asked for, for at most budget_us microseconds (0: all of it): MORE or DONE. */
 DSMOE_API dsm_status dsm_session_step(dsm_session *session, uint64_t budget_us, dsm_error *error);
-/* Chooses the next token from the last logits, appends it and computes it, under the same kind of budget: MORE, or DONE with *token set. The token is
-   chosen in the first call. CONTEXT: full; nothing changed. sampling NULL: greedy. */
+/* Chooses the next token from the last logits, appends it and computes it, under the same kind of budget: MORE, or DONE. The token is chosen in the first call
+   and *token set by every one. CONTEXT: full; nothing changed. sampling NULL: greedy. ARGUMENT: no logits; step comes first. */
 DSMOE_API dsm_status dsm_session_next(dsm_session *session, const dsm_sampling *sampling, uint64_t budget_us, int32_t *token, dsm_error *error);
 DSMOE_API void dsm_session_cancel(dsm_session *session); /* from any thread: the running or next step returns CANCELLED; what was computed stays */
 DSMOE_API dsm_status dsm_session_progress(const dsm_session *session, uint64_t *done, uint64_t *wanted); /* tokens; from any thread */
@@ -408,20 +408,21 @@ typedef struct dsm_turn_desc {
     dsm_think think;
     int think_budget;       /* reasoning tokens after which it is closed by force; 0 or DSM_OFF: none */
     int max_tokens;         /* of reasoning and answer together; 0: until the end token or a full context */
-    const char *const *stop; int n_stop; /* strings that end the answer and are not part of it; at most 16 of at most 64 bytes */
-    int n_top;              /* the likeliest alternatives of every token, at most 20 */
+    const char *const *stop; int n_stop; /* strings that end the answer (not the reasoning) and are not part of it; at most 16 of at most 64 bytes */
+    int n_top;              /* the likeliest alternatives of every token, at most 20; 0: no log-probabilities */
 } dsm_turn_desc; /* everything it points to must stay until dsm_turn_end */
 
 typedef enum dsm_piece_kind { DSM_PIECE_NONE = 0, DSM_PIECE_THINK, DSM_PIECE_TEXT, DSM_PIECE_END } dsm_piece_kind;
 typedef enum dsm_reason { DSM_REASON_NONE = 0, DSM_REASON_END_TOKEN, DSM_REASON_STOP, DSM_REASON_LENGTH, DSM_REASON_CONTEXT, DSM_REASON_CANCELLED } dsm_reason;
 typedef struct dsm_piece {
     dsm_piece_kind kind;
-    const char *text; size_t size; /* whole characters; the session's, until the next call */
-    int32_t id; float logprob;     /* the newest token */
-    const dsm_choice *top; int n_top;
+    const char *text; size_t size; /* whole characters; the session's, until the next call. Newlines around reasoning are left out */
+    int32_t id; float logprob;     /* the newest token, or -1; with n_top each token comes in a piece, if need be one of size 0 */
+    const dsm_choice *top; int n_top; /* the likeliest first; id -1 where the token was not chosen but forced */
     dsm_reason reason;             /* with DSM_PIECE_END */
 } dsm_piece;
-/* Tokenises, and syncs the session. CONTEXT: the prompt does not fit. ARGUMENT: no messages, or too many stop strings. */
+/* Tokenises, and syncs the session; a turn left open is ended first. CONTEXT: the prompt does not fit. ARGUMENT: no messages, or too many stop strings. After an
+   error nothing has changed. A text without special tokens of over 8 bytes for each token of context needs temporary memory from the model's allocator. */
 DSMOE_API dsm_status dsm_turn_begin(dsm_session *session, const dsm_turn_desc *desc, dsm_error *error);
 /* Works for at most budget_us (0: until there is something to say). MORE: piece->kind is NONE (still computing the prompt or the token),
    THINK or TEXT; DONE: END, with the reason. A full context, a cancellation and a limit are reasons, not errors. */
