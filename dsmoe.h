@@ -2308,14 +2308,20 @@ FN void K(down)(const uint8_t *w, size_t stride, int n_rows, const float *x, flo
     UNROLL for (int l = 0; l < 8; l += 4) {
         Reals c[8][DSM__COLUMNS]; const uint8_t *q = w + (size_t)l * stride;
         UNROLL for (int i = 0; i < 8; i++) UNROLL for (int v = 0; v < DSM__COLUMNS; v++) c[i][v] = K(fset)(0);
-        for (int p = l; p < n_rows; p += 16, q += 16 * stride)
-            UNROLL for (int i = 0; i < 8; i++) {
+        int p = l;
+#define DSM__ROW(c) { const Reals b = K(fset)(x[p + at]); \
+        UNROLL for (int v = 0; v < DSM__COLUMNS; v++) c[i][v] = K(fma)(K(wide)(q + v * ROWS * DSM__SIZE, type), b, c[i][v]); }
+        for (; p + 12 <= n_rows; p += 16, q += 4 * stride) /* (q walks, as products of the stride would fill the registers) */
+            UNROLL for (int i = 0; i < 8; i++, q += i == 4 ? 5 * stride : stride) {
                 const int at = i < 4 ? i : i + 4;
-                if (p + at < n_rows) {
-                    Reals b = K(fset)(x[p + at]);
-                    if (!l) DSM__PREFETCH(q + (size_t)at * stride + 64);
-                    UNROLL for (int v = 0; v < DSM__COLUMNS; v++)
-                        c[i][v] = K(fma)(K(wide)(q + (size_t)at * stride + v * ROWS * DSM__SIZE, type), b, c[i][v]); } }
+                if (type != DSM__K_F32 && !l) __builtin_prefetch(q + 64);
+                DSM__ROW(c) }
+        if (p < n_rows) { /* what is left of the last 16 rows */
+            Reals d[8][DSM__COLUMNS];
+            UNROLL for (int i = 0; i < 8; i++) UNROLL for (int v = 0; v < DSM__COLUMNS; v++) d[i][v] = c[i][v];
+            for (int i = 0; i < 8; i++, q += i == 4 ? 5 * stride : stride) { const int at = i < 4 ? i : i + 4; if (p + at < n_rows) DSM__ROW(d) }
+            UNROLL for (int i = 0; i < 8; i++) UNROLL for (int v = 0; v < DSM__COLUMNS; v++) c[i][v] = d[i][v]; }
+#undef DSM__ROW
         UNROLL for (int i = 0; i < 4; i++) UNROLL for (int v = 0; v < DSM__COLUMNS; v++) s[l + i][v] = c[i][v] + c[i + 4][v]; }
     UNROLL for (int v = 0; v < DSM__COLUMNS; v++) { /* (written out: gcc 12 warns about the loop) */
         const Reals a = (s[0][v] + s[4][v]) + (s[2][v] + s[6][v]), b = (s[1][v] + s[5][v]) + (s[3][v] + s[7][v]); K(fst)(y + v * ROWS, a + b); } }
