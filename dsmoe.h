@@ -1,6 +1,110 @@
 /* dsmoe.h - v0.1.0 - DeepSeek-family language models on small machines, from one C header - MIT or public domain
 
-   TODO Part I
+   WHAT IT IS
+   One file that opens a GGUF model, tokenises, runs the exact forward pass and holds a conversation: DeepSeek LLM, Coder, Math, MoE-16B, V2, V2-Lite, V3,
+   R1 and R1's distillations, on laptops, Raspberry Pis and embedded Linux. No packages, no second copy of the weights, no surprise: the same file, tokens
+   and options give the same bits on every processor and with any number of threads; memory is known to the byte before anything is allocated; every call
+   can be cut into slices of time and cancelled.
+
+   HOW TO USE IT
+   In exactly one C or C++ file:           #define DSMOE_IMPLEMENTATION
+                                           #include "dsmoe.h"              (before system headers, if you compile with -std=c99 or -std=c11)
+   In all others:                          #include "dsmoe.h"
+   Compile with:                           cc -O3 program.c -lm -lpthread  (instruction sets are chosen at run time: no -march is needed)
+   To make it private to that file, also:  #define DSMOE_API static
+
+   A COMPLETE PROGRAM
+   --- minimal program ---
+   #define DSMOE_IMPLEMENTATION
+   #include "dsmoe.h"
+   #include <stdio.h>
+
+   int main(int argc, char **argv) {
+       dsm_model_desc file = {0};
+       dsm_session_desc room = {0};
+       dsm_message message = {DSM_USER, argc > 2 ? argv[2] : "Hello", 0};
+       dsm_turn_desc turn = {0};
+       dsm_model *model = NULL;
+       dsm_session *session = NULL;
+       dsm_piece piece;
+       dsm_error error;
+       file.path = argc > 1 ? argv[1] : "examples/pocket.gguf";
+       turn.messages = &message;
+       turn.n_messages = 1;
+       dsm_status status = dsm_model_open(&model, &file, &error);
+       if (status >= 0) status = dsm_session_open(&session, model, &room, &error);
+       if (status >= 0) status = dsm_turn_begin(session, &turn, &error);
+       while (status >= 0 && (status = dsm_turn_next(session, 0, &piece, &error)) == DSM_MORE)
+           if (piece.kind == DSM_PIECE_TEXT) fwrite(piece.text, 1, piece.size, stdout);
+       if (status < 0) fprintf(stderr, "%s\n", error.text);
+       else printf("\n");
+       dsm_session_close(&session, NULL);
+       dsm_model_close(&model, NULL);
+       return status < 0;
+   }
+   --- end ---
+
+   WHAT IT DOES NOT DO
+   - It does not train, convert or download models, and does not read Jinja: it knows the chat templates of these families by sight.
+   - It runs no other families (Mistral, Gemma, ...), no images, no embeddings, no several sequences in one batch; DeepSeek V3.2 and V4 are refused by name.
+   - It does not print, exit, abort, read the environment, or start threads that you did not ask for.
+   - MTP layers are checked and kept, but not used for drafting yet. GPU backends plug in (Part IIb); none is part of this file.
+   - A mapped file that another program shortens raises SIGBUS: where that can happen, set `copy` in the model's descriptor.
+   - POSIX only so far (Linux, macOS, the BSDs), little-endian, gcc or clang.
+
+   MODELS                  architecture in the file     what is special
+   LLM, Math               llama                        plain
+   Coder                   llama                        linear RoPE scaling, fill in the middle
+   R1-Distill-Llama        llama                        rope_freqs
+   R1-Distill-Qwen         qwen2                        biases
+   R1-0528-Qwen3           qwen3                        norms of queries and keys, YaRN
+   MoE-16B                 deepseek                     64 experts, softmax routing
+   V2, V2-Lite, Coder-V2   deepseek2                    MLA (latent cache, absorbed), groups by their best expert
+   V3, R1, V3.1            deepseek2                    MLA, sigmoid routing with bias, groups by their two best, MTP layer kept
+   Any mix of these tensor types: F32 F16 BF16 Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 Q2_K Q3_K Q4_K Q5_K Q6_K IQ4_NL IQ4_XS MXFP4; one file or shards.
+   Tokenisers: byte-level BPE (deepseek-llm, deepseek-coder, deepseek-v3, qwen2, llama-bpe, gpt-2) and SentencePiece.
+
+   BUILD SWITCHES (define to 1 before the include)                              saves
+   DSMOE_SCALAR_ONLY   no SIMD                                                  time and size: see README
+   DSMOE_NO_AVX2       x86: nothing between plain C and AVX-512
+   DSMOE_NO_AVX512     x86: no VNNI and no 512-bit passes
+   DSMOE_NO_NEON       aarch64: plain C
+   DSMOE_NO_DOTPROD    aarch64: plain NEON only
+   DSMOE_NO_THREADS    no pool, no pthread; the host's jobs still work          libpthread
+   DSM_HEADER_NAME     the name of this file, if you renamed it ("dsmoe.h" by default: the kernels include it again, once per instruction set)
+   Processors without a fused multiply-add (x86 before 2013) run the plain C pass through libm's fmaf: the same bits, very slowly.
+
+   THE CONTRACT
+    1. Every failure is a dsm_status and a sentence that names the thing. Nothing is printed, nothing exits.
+    2. Descriptors start as zero; zero is the default; where zero would be a choice of its own the choice has a name (DSM_OFF, DSM_GREEDY).
+    3. dsm_plan gives the exact bytes of a session from the file's header and the descriptor; the caller may hand in the memory; after dsm_session_open
+       nothing is allocated.
+    4. Files, descriptors, memory and readers are untrusted: checked before use, with overflow-safe arithmetic.
+    5. Several sessions on one model may run on several threads. A session belongs to one thread at a time; cancelling it may come from any.
+    6. The caller states the whole token prefix (dsm_session_sync); the session keeps what it can. A full context is a status, never a crash.
+    7. Bit-identical logits on every instruction set, with any number of threads and any time budget; with `exact` also for a prompt in pieces of any size.
+    8. No mutable globals but the cached word of processor features. Compiles as C99 to C23 and C++11 to C++20 without a warning.
+
+   THE MAP: search for the anchor. A room calls only rooms above it; there are no forward declarations, so the compiler keeps it so.
+   >>base      compiler macros, build switches, checked arithmetic
+   >>os        files, mappings, threads, clock: the only room with system headers
+   >>mem       the only room that calls the allocator; the arena
+   >>err       every message; the log
+   >>num       f16 and the like; exp, log, sin of our own; the random hash
+   >>fmt       THE list of tensor formats; dequantise, quantise
+   >>cpu       processor features
+   >>kern      the kernels, once per instruction set: the only room with intrinsics
+   >>pool      workers, parallel-for, the host's jobs
+   >>file      GGUF, shards (untrusted bytes)
+   >>tok       BPE, SPM, special tokens, chat templates
+   >>arch      hyper-parameters, tensor binding, shape checks: the only room with model names
+   >>kv        the cache: layouts, rows, snapshots' rows
+   >>nn        norm, RoPE, attention, MLA, router, experts, in stages
+   >>backend   the seam, the CPU backend, the tracing backend
+   >>run       a session's engine: prefill and decode, rewind, fork, snapshots
+   >>pick      sampling
+   >>turn      a turn: which bytes may be said, and as what
+   >>desk      every public function
 */
 #if defined(DSMOE_IMPLEMENTATION) && !defined(DSMOE_FEATURES_)
 #define DSMOE_FEATURES_ 1 /* before any system header: files beyond 2 GB, mmap and clocks also under -std=c99 */
@@ -258,10 +362,10 @@ DSMOE_API size_t dsm_session_length(const dsm_session *session);              /*
 DSMOE_API const int32_t *dsm_session_tokens(const dsm_session *session);
 DSMOE_API size_t dsm_session_context(const dsm_session *session);
 /* `to`, another session of the same model and type, takes over the first n positions of `from`. */
-DSMOE_API dsm_status dsm_session_fork(dsm_session *to, const dsm_session *from, size_t n, dsm_error *error);
+DSMOE_API dsm_status dsm_session_fork(dsm_session *to, dsm_session *from, size_t n, dsm_error *error);
 /* Snapshots: tokens and cache, checksummed, portable between machines, refused by fingerprint for another model, cache or activation type.
    load is whole or leaves the session unchanged. Errors: IO, SNAPSHOT, CONTEXT. */
-DSMOE_API dsm_status dsm_session_save(const dsm_session *session, const dsm_writer *writer, dsm_error *error);
+DSMOE_API dsm_status dsm_session_save(dsm_session *session, const dsm_writer *writer, dsm_error *error);
 DSMOE_API dsm_status dsm_session_load(dsm_session *session, const dsm_reader *reader, dsm_error *error);
 
 typedef struct dsm_stats {
@@ -329,7 +433,7 @@ DSMOE_API dsm_status dsm_turn_end(dsm_session *session, dsm_error *error);
 DSMOE_API const char *dsm_format_name(int i); /* the i-th tensor format; NULL: no such i */
 DSMOE_API dsm_status dsm_format_bytes(const char *format, size_t n, size_t *bytes, dsm_error *error); /* of a row of n weights */
 DSMOE_API dsm_status dsm_dequantize_row(const char *format, const void *from, float *to, size_t n, dsm_error *error);
-/* importance: n weights of the columns, or NULL. Not every format can be written: UNSUPPORTED. */
+/* importance: n factors, one for the squared error of each weight, or NULL. Every format can be written. NUMBER: something is not finite; nothing is written. */
 DSMOE_API dsm_status dsm_quantize_row(const char *format, const float *from, const float *importance, void *to, size_t n, dsm_error *error);
 
 /* ---- Part IIb: backends. You may stop reading here unless you write one. ----
@@ -382,7 +486,7 @@ extern "C" {
 
 // >>base
 /* Compiler macros, build switches, hooks, checked arithmetic, unaligned loads. What every room may use. Knows no model, no file, no system.
-   Test: tests/base.c */
+   Test: tests/num.c */
 #include <limits.h>
 #include <math.h>
 #include <stdarg.h>
@@ -575,7 +679,7 @@ DSM__FN int dsm__os_thread_start(dsm__os_thread *t, void *(*fn)(void *), void *a
 
 // >>mem
 /* The only room that calls the allocator, and the arena: one block that is laid out twice by the same code, first without memory (to count) and then
-   with it, so that a plan cannot differ from the use. Test: tests/plan.c, tests/oom.c */
+   with it, so that a plan cannot differ from the use. Test: tests/turns.c, tests/oom.c */
 enum { DSM__ALIGN = 64 }; /* of everything */
 DSM__FN void *dsm__mem_alloc(const dsm_allocator *a, size_t n) { /* zeroed; NULL: no memory */
     void *p = a->alloc ? a->alloc(a->user, n ? n : 1, DSM__ALIGN) : dsm__os_alloc(n ? n : 1, DSM__ALIGN);
@@ -615,6 +719,7 @@ DSM__FN dsm__arg dsm__u(uint64_t v) { dsm__arg a = dsm__i((int64_t)v); a.kind = 
     X(ARENA, DSM_E_MEMORY, "the given arena has % bytes, this session needs %") \
     X(TOO_LARGE, DSM_E_MEMORY, "% does not fit into this machine's address space") \
     X(CANCELLED, DSM_E_CANCELLED, "% was cancelled") \
+    X(NO_WEIGHTS, DSM_E_UNSUPPORTED, "this file has a vocabulary and no weights: it can tokenise, but no session can run on it") \
     X(SESSIONS_OPEN, DSM_E_BUSY, "the model has % open session(s): close them first") \
     X(SESSION_BUSY, DSM_E_BUSY, "the session is being used by another thread") \
     X(THREAD, DSM_E_THREAD, "worker thread % can't be started: %") \
@@ -625,7 +730,7 @@ DSM__FN dsm__arg dsm__u(uint64_t v) { dsm__arg a = dsm__i((int64_t)v); a.kind = 
     X(MAP, DSM_E_IO, "%: can't be mapped: %") \
     X(ROW, DSM_E_ARGUMENT, "a row of % weights is not a whole number of % blocks of %") \
     X(FORMAT_NAME, DSM_E_ARGUMENT, "there is no tensor format '%'") \
-    X(NO_WRITER, DSM_E_UNSUPPORTED, "rows of % can't be written, or not with these weights") \
+    X(NO_WRITER, DSM_E_NUMBER, "a row of % can't be made: a weight or an importance is NaN or infinite, or an importance is negative") \
     /* file */ \
     X(READER, DSM_E_IO, "the reader failed at % bytes from offset %") \
     X(FILE_RANGE, DSM_E_ARGUMENT, "% bytes from offset % are not inside the file, which has %") \
@@ -712,10 +817,15 @@ DSM__FN dsm__arg dsm__u(uint64_t v) { dsm__arg a = dsm__i((int64_t)v); a.kind = 
 #define DSM__X(name, status, text) DSM__ERR_##name,
 typedef enum dsm__err_id { DSM__ERR_LIST(DSM__X) DSM__ERR_COUNT } dsm__err_id;
 #undef DSM__X
-DSM__FN size_t dsm__err_text(char *to, size_t cap, const char *format, va_list args) { /* always zero-terminated; cut at a whole character */
+DSM__FN size_t dsm__err_whole(const char *text, size_t n) { /* without the half character at the end of n bytes, where more follow */
+    size_t z = n;
+    while (z && ((unsigned char)text[z] & 0xC0) == 0x80 && n - z < 4) z--;
+    return z;
+}
+DSM__FN void dsm__err_text(char *to, size_t cap, const char *format, va_list args) { /* always zero-terminated */
     size_t n = 0;
-    for (; *format && n + 1 < cap; format++) {
-        char digits[24]; const char *p = format; size_t z = 1;
+    for (; *format; format++) {
+        char digits[24]; const char *p = format; size_t z = 1, most = cap - 1 - n;
         if (*format == '%') {
             dsm__arg a = va_arg(args, dsm__arg);
             if (a.kind) {
@@ -724,16 +834,15 @@ DSM__FN size_t dsm__err_text(char *to, size_t cap, const char *format, va_list a
                 do *--d = (char)('0' + v % 10); while (v /= 10);
                 if (minus) *--d = '-';
                 p = d; z = (size_t)(digits + sizeof digits - d);
-            } else { p = a.at; z = a.n > 120 ? 120 : a.n; }
+            } else { p = a.at; z = a.n > 120 ? dsm__err_whole(a.at, 120) : a.n; }
         }
-        for (size_t i = 0; i < z && n + 1 < cap; i++) to[n++] = (unsigned char)p[i] < 32 || p[i] == 127 ? '?' : p[i];
+        if (z > most) z = dsm__err_whole(p, most);
+        for (size_t i = 0; i < z; i++) to[n++] = (unsigned char)p[i] < 32 || p[i] == 127 ? '?' : p[i]; /* nobody's file name drives a terminal */
     }
-    if (*format) while (n && (to[n - 1] & 0xC0) == 0x80) n--; /* no half character at the cut */
-    if (*format && n && (to[n - 1] & 0x80)) n--;
-    to[n] = 0; return n;
+    to[n] = 0;
 }
 /* Fills the error and returns its status. Every further argument is a dsm__arg. */
-DSM__FN dsm_status dsm__err(dsm_error *error, dsm__err_id id, ...) {
+DSM__FN dsm_status dsm__err(dsm_error *error, int id /* dsm__err_id; an int, because C++ promotes it */, ...) {
     static const struct { dsm_status status; const char *text; } list[] = {
 #define DSM__X(name, status, text) { status, text },
         DSM__ERR_LIST(DSM__X)
@@ -820,7 +929,7 @@ DSM__FN double dsm__num_pow64(double base, double power) { return dsm__num_exp64
 DSM__FN void dsm__num_sincos64(double x, double *sine, double *cosine) { /* |x| < 2^30: three pieces of pi/2 keep 1e-14 */
     double k = x * 0.63661977236758134308 + 6755399441055744.0, r, z, s = 0, c = 0; int64_t q;
     memcpy(&q, &k, 8); k -= 6755399441055744.0;
-    r = ((x - k * 1.57079632673412561417e+00) - k * 6.07710050630396597660e-11) - k * 2.02226624879595063154e-21;
+    r = fma(-k, 3.5215598651832e-27, fma(-k, 6.077100506506192e-11, fma(-k, 1.57079632673412561417e+00, x)));
     z = r * r;
     for (int i = 19; i >= 3; i -= 2) s = (s + 1) * -z / (i * (i - 1));
     for (int i = 18; i >= 2; i -= 2) c = (c + 1) * -z / (i * (i - 1));
@@ -841,7 +950,8 @@ DSM__FN uint64_t dsm__num_random(uint64_t seed, uint64_t at) { /* splitmix64 of 
 /* plain(name, ggml id, bytes): one number per weight.
    own, shared(name, ggml id, weights and bytes of a block; then for kern: weights per scale; has minima; largest |w| as the unpacker makes it, and what is
    then still to be subtracted from it (-1: nothing, the bytes are signed); the tile that multiplies it when unpacked).
-   own: has a mat-vec of its own; shared: carries few models' bytes, so it is always unpacked and shares a tile, which saves code and compile time. */
+   own: has mat-vecs for 1, 2 and, where it pays, 4 tokens; shared: carries few models' bytes, so only one token is a mat-vec and two are unpacked and share a tile already,
+   which saves code and compile time. */
 #define DSM__FMT_LIST(plain, own, shared) \
     plain(F32, 0, 4) plain(F16, 1, 2) plain(BF16, 30, 2) \
     own(Q4_0,     2,  32,  18, 32, 0,  15,  8, u4) \
@@ -1177,7 +1287,8 @@ DSM__FN void dsm__fmt_write256(int fmt, const float *x, const float *importance,
             for (int i = 0; i < 64; i++) { const uint8_t *p = q + i / 32 * 128 + i % 32; to[16 + i] = (uint8_t)(p[0] | p[32] << 2 | p[64] << 4 | p[96] << 6); }
             return;
         }
-        for (int g = 0; g < 4; g++) { to[4 + g] = (uint8_t)(s[g] | s[g + 4] >> 4 << 6); to[8 + g] = (uint8_t)(m[g] | m[g + 4] >> 4 << 6); to[12 + g] = (uint8_t)((s[g + 4] & 15) | (m[g + 4] & 15) << 4); }
+        for (int g = 0; g < 4; g++) { to[4 + g] = (uint8_t)(s[g] | s[g + 4] >> 4 << 6); to[8 + g] = (uint8_t)(m[g] | m[g + 4] >> 4 << 6);
+                                      to[12 + g] = (uint8_t)((s[g + 4] & 15) | (m[g + 4] & 15) << 4); }
         for (int i = 0; i < 128; i++) { const uint8_t *p = q + i / 32 * 64 + i % 32; to[(fmt == DSM__FMT_Q4_K ? 16 : 48) + i] = (uint8_t)((p[0] & 15) | (p[32] & 15) << 4); }
         if (fmt == DSM__FMT_Q5_K) for (int i = 0; i < 256; i++) to[16 + i % 32] = (uint8_t)(to[16 + i % 32] | q[i] >> 4 << i / 32);
         return;
@@ -1225,8 +1336,8 @@ DSM__FN void dsm__fmt_write256(int fmt, const float *x, const float *importance,
     for (int i = 0; i < 256; i++) if (q[i] > 3) { to[i % 32] = (uint8_t)(to[i % 32] | 1 << i / 32); q[i] = (uint8_t)(q[i] - 4); }
     for (int i = 0; i < 64; i++) { const uint8_t *p = q + i / 32 * 128 + i % 32; to[32 + i] = (uint8_t)(p[0] | p[32] << 2 | p[64] << 4 | p[96] << 6); }
 }
-/* A row of n weights, n a multiple of the unit. importance: one factor for the squared error of each weight, or NULL. 1: done; -1: a number is not
-   finite (or an importance negative), nothing is written; every format of the list has a writer. */
+/* A row of n weights, n a multiple of the unit. importance: one factor for the squared error of each weight, or NULL. 1: done. 0: a number is not
+   finite, or an importance negative: nothing is written. Every format of the list has a writer. */
 DSM__FN int dsm__fmt_quantize(int fmt, const float *from, const float *importance, uint8_t *to, size_t n) {
     const size_t unit = (size_t)dsm__fmts[fmt].unit, bytes = (size_t)dsm__fmts[fmt].bytes; float spread = 0; uint8_t q[32] = { 0 };
     switch (fmt) {
@@ -1240,7 +1351,7 @@ DSM__FN int dsm__fmt_quantize(int fmt, const float *from, const float *importanc
         return 1;
     default: break;
     }
-    for (size_t i = 0; i < n; i++) if (!dsm__num_finite(from[i]) || (importance && !(dsm__num_finite(importance[i]) && importance[i] >= 0))) return -1;
+    for (size_t i = 0; i < n; i++) if (!dsm__num_finite(from[i]) || (importance && !(dsm__num_finite(importance[i]) && importance[i] >= 0))) return 0;
     if (importance) spread = dsm__fmt_squares(from, n) / (float)n;
     for (; n >= unit; n -= unit, from += unit, to += bytes) {
         if (unit == 256) dsm__fmt_write256(fmt, from, importance, to);
@@ -1292,7 +1403,7 @@ DSM__FN uint32_t dsm__cpu_features(void) {
 
      a FORMAT is one line of the list in fmt and one unpacker of 1 to 12 lines, written in words;
      an ISA   is one set of words, and one pass at the end of this room, which is this file included by itself;
-     a SHAPE  is one driver: mat-vec of 1, 2 or 4 tokens straight from the file, or unpack + tile for prompts and for the formats that share one.
+     a SHAPE  is one driver: mat-vec of 1, 2 or 4 tokens straight from the file, or unpack + tile for more.
 
    The words are about CHUNKS: 16 bytes of each of ROWS rows of the matrix, in whatever order of lanes the ISA likes. Taking formats apart
    is byte-wise work, so an unpacker cannot see that order:
@@ -1407,9 +1518,9 @@ DSM__FN dsm__k_turned dsm__k_turned_at(void *memory, int latent, int lanes) {
     DSM__K_FLOATS(X)
 typedef struct dsm__kernels {
     const char *isa;
-    int rows, tokens, tile_rows, tile_tokens;           /* of a mat-vec panel; of a tile */
+    int rows, tile_rows, tile_tokens;                   /* of a mat-vec panel; of a tile */
     const struct dsm__kernels *narrower;                /* does what is too few rows for this one */
-    struct { dsm__k_matvec *matvec; dsm__k_unpack *unpack; dsm__k_tile *tile; int from; } f[DSM__FMT_COUNT]; /* matvec may be NULL; from: where start values are */
+    struct { dsm__k_matvec *matvec; dsm__k_unpack *unpack; dsm__k_tile *tile; int from, tokens; } f[DSM__FMT_COUNT]; /* from: where start values are; tokens: most of a mat-vec */
 #define DSM__X(result, name, arguments) result (*name) arguments;
     DSM__K_FUNCTIONS(DSM__X)
     DSM__K_INT_SCORES(DSM__X)
@@ -1853,8 +1964,8 @@ FN Sums K(sums)(Sink *k, const int n, const int f, const int e, const Chunk *c, 
         const dsm__x64 *x = k->x + t * k->ldx + e / 64;
         s.v[t] = K(sum)(k->chain + t, FORMAT.bias <= 0 && e % 64, c, chunks, x->q + e % 64, K(from)(x, DSM__FROM(FORMAT.width, FORMAT.bias), e, f), f); }
     return s; }
-FN Sums K(sum1)(Sink *k, const int n, const int f, const int e, Chunk a) { /* lines in the order of the calls: e = 0, 32, 64, 96, 16, 48, .. */
-    if (n) K(ahead)(k, f, e / 32 % 4 * 16 + e / 16 % 2 * 64);
+FN Sums K(sum1)(Sink *k, const int n, const int f, const int e, const int turn, Chunk a) { /* turn: which call of its step this is; lines come in their order */
+    if (n) K(ahead)(k, f, 16 * turn);
     return K(sums)(k, n, f, e, &a, 1); }
 FN Sums K(sum2)(Sink *k, const int n, const int f, const int e, Chunk a, Chunk b) {
     Chunk c[2]; Sums s; c[0] = a; c[1] = b;
@@ -1893,7 +2004,7 @@ FN void K(step)(Sink *k, const int n, const int f) {
 #define look(c, t) K(look)(c, t)                        /* bytes 0 .. 15 through a table of int8 */
 #define sgn(c) K(sgn)(c)                                /* signed bytes, as the pass likes them */
 #define plus(c, a) K(plus)(c, a)                        /* a more in every byte */
-#define sum1(e, a) K(sum1)(k, n, f, e, a)               /* exact sums over the 16 weights from e on */
+#define sum1(e, turn, a) K(sum1)(k, n, f, e, turn, a)   /* exact sums over the 16 weights from e on */
 #define sum2(e, a, b) K(sum2)(k, n, f, e, a, b)         /* over 32 */
 #define scale(e, s, d) K(scale)(k, n, f, e, s, d)       /* p = fma(S, d, p) */
 #define least(e, m) K(least)(k, n, f, e, m)             /* p = fma(X, m, p) */
@@ -1964,7 +2075,7 @@ DSM__UNPACK(Q6_K) { /* 128 bytes of low nibbles, 64 of high bit pairs, 16 int8 s
         Sums s[8];
         UNROLL for (int l = 0; l < 2; l++) {
             Chunk a = take(64 * u + 16 * l), c = take(128 + 32 * u + 16 * l), b = take(64 * u + 32 + 16 * l);
-            UNROLL for (int g = 0; g < 4; g++) s[2 * g + l] = sum1(32 * g + 16 * l, join(g % 2 ? b : a, g / 2 * 4, 4, c, 2 * g, 2)); }
+            UNROLL for (int g = 0; g < 4; g++) s[2 * g + l] = sum1(32 * g + 16 * l, 4 * l + g, join(g % 2 ? b : a, g / 2 * 4, 4, c, 2 * g, 2)); }
         UNROLL for (int z = 0; z < 8; z++) scale(16 * z, s[z], K(fmul)(d, K(sbyte)(h[z / 4], z % 4)));
         h[0] = h[2]; h[1] = h[3]; step(); } }
 
@@ -1973,7 +2084,7 @@ DSM__UNPACK(Q2_K) { /* 16 bytes: a scale and a minimum of 4 bits for 16 weights;
     DSM__HALVES {
         Chunk c[2]; c[0] = take(16 + 32 * u); c[1] = take(32 + 32 * u);
         UNROLL for (int z = 0; z < 8; z++) {
-            scale(16 * z, sum1(16 * z, bits(c[z % 2], z / 2 * 2, 2)), K(fmul)(d, K(ubyte)(K(field)(h[z / 4], 0, 4, 0), z % 4)));
+            scale(16 * z, sum1(16 * z, z, bits(c[z % 2], z / 2 * 2, 2)), K(fmul)(d, K(ubyte)(K(field)(h[z / 4], 0, 4, 0), z % 4)));
             least(16 * z, K(fmul)(dmin, K(ubyte)(K(field)(h[z / 4], 4, 4, 0), z % 4))); }
         h[0] = h[2]; h[1] = h[3]; step(); } }
 
@@ -1987,7 +2098,7 @@ DSM__UNPACK(Q3_K) { /* 32 bytes of third bits, bit g for group g of 32; 64 of bi
     DSM__HALVES {
         Chunk c[2]; c[0] = take(32 + 32 * u); c[1] = take(48 + 32 * u);
         UNROLL for (int z = 0; z < 8; z++)
-            scale(16 * z, sum1(16 * z, plus(join(c[z % 2], z / 2 * 2, 2, z % 2 ? q : p, z / 2, 1), 28)),
+            scale(16 * z, sum1(16 * z, z, plus(join(c[z % 2], z / 2 * 2, 2, z % 2 ? q : p, z / 2, 1), 28)),
                   K(fmul)(d, K(fsub)(K(ubyte)(s[z / 4], z % 4), K(fset)(32.f))));
         s[0] = s[2]; s[1] = s[3]; p = bits(p, 4, 4); q = bits(q, 4, 4); step(); } }
 
@@ -2675,17 +2786,24 @@ OUT void K(mla_scores8)(const uint8_t *rows, int latent, int rope, int t0, int t
 #else
 #define DSM__STAMP(M, f) M(f, 1)
 #endif
-#if DSM__TOKENS >= 4
-#define DSM__STAMP4(M, f) M(f, 1) M(f, 2) M(f, 4)
-#else
+#define DSM__STAMP1(M, f) M(f, 1)
+#if DSM__BITS == 0
+#define DSM__MOST_OWN 1
 #define DSM__STAMP4(M, f) M(f, 1)
+#elif DSM__BITS == 256 || !DSM__DOT /* four tokens are nearly as fast in a tile */
+#define DSM__MOST_OWN 2
+#define DSM__STAMP4(M, f) M(f, 1) M(f, 2)
+#else
+#define DSM__MOST_OWN 4
+#define DSM__STAMP4(M, f) M(f, 1) M(f, 2) M(f, 4)
 #endif
-#define DSM__X2(name, ggml, unit, bytes, width, mins, wmax, bias, tile) DSM__UNPACKED(name)
-#define DSM__X1(name, ggml, unit, bytes, width, mins, wmax, bias, tile) \
+#define DSM__FORMAT(name, STAMP) \
     DSM__UNPACKED(name) \
     OUT void K(matvec_##name)(const uint8_t *from, size_t stride, int len, const dsm__x64 *x, long ldx, int tokens, float *y, long ldy, \
                               int rows, const uint8_t *next) { \
-        const int f = DSM__FMT_##name; DSM__PAD; switch (tokens) { DSM__STAMP4(DSM__MATVEC, name) default: break; } }
+        const int f = DSM__FMT_##name; DSM__PAD; switch (tokens) { STAMP(DSM__MATVEC, name) default: break; } }
+#define DSM__X1(name, ggml, unit, bytes, width, mins, wmax, bias, tile) DSM__FORMAT(name, DSM__STAMP4)
+#define DSM__X2(name, ggml, unit, bytes, width, mins, wmax, bias, tile) DSM__FORMAT(name, DSM__STAMP1)
 DSM__FMT_LIST(DSM__FMT_NONE, DSM__X1, DSM__X2)
 #undef DSM__X1
 #undef DSM__X2
@@ -2705,10 +2823,10 @@ DSM__X(u4, Q4_0)
 #define DSM__TILE_u6 K(tile_u6)
 #define DSM__TILE_u2m K(tile_u2m)
 #undef DSM__X
-static const dsm__kernels K(kernels) = { DSM__STR(DSM__PASS), ROWS, DSM__TOKENS < 4 ? DSM__TOKENS : 4, DSM__PANEL * ROWS, DSM__TOKENS, DSM__NARROWER, {
-#define DSM__X(name, ggml, bytes) { NULL, NULL, NULL, 0 },
-#define DSM__X1(name, ggml, unit, bytes, width, mins, wmax, bias, tile) { K(matvec_##name), DSM__CAT(dsm__k_unpack_##name, DSM__UNPACKS), DSM__TILE_##tile, DSM__FROM(width, bias) },
-#define DSM__X2(name, ggml, unit, bytes, width, mins, wmax, bias, tile) { NULL, DSM__CAT(dsm__k_unpack_##name, DSM__UNPACKS), DSM__TILE_##tile, DSM__FROM(width, bias) },
+static const dsm__kernels K(kernels) = { DSM__STR(DSM__PASS), ROWS, DSM__PANEL * ROWS, DSM__TOKENS, DSM__NARROWER, {
+#define DSM__X(name, ggml, bytes) { NULL, NULL, NULL, 0, 0 },
+#define DSM__X1(name, ggml, unit, bytes, width, mins, wmax, bias, tile) { K(matvec_##name), DSM__CAT(dsm__k_unpack_##name, DSM__UNPACKS), DSM__TILE_##tile, DSM__FROM(width, bias), DSM__MOST_OWN },
+#define DSM__X2(name, ggml, unit, bytes, width, mins, wmax, bias, tile) { K(matvec_##name), DSM__CAT(dsm__k_unpack_##name, DSM__UNPACKS), DSM__TILE_##tile, DSM__FROM(width, bias), 1 },
     DSM__FMT_LIST(DSM__X, DSM__X1, DSM__X2) },
 #undef DSM__X
 #undef DSM__X1
@@ -2755,6 +2873,9 @@ static const dsm__kernels K(kernels) = { DSM__STR(DSM__PASS), ROWS, DSM__TOKENS 
 #undef DSM__UNPACKED
 #undef DSM__STAMP
 #undef DSM__STAMP4
+#undef DSM__STAMP1
+#undef DSM__MOST_OWN
+#undef DSM__FORMAT
 #undef DSM__TILE
 #undef DSM__TILE_u4
 #undef DSM__TILE_s8
@@ -2897,9 +3018,9 @@ DSM__FN const char *dsm__k_isa_name(int n) { /* of the n-th usable level, worst 
     return NULL;
 }
 
-/* ---- the room's door to products: y[token][row] = w[row] . x[token] for rows r0 .. r1-1 and n_tokens. Up to 4 tokens of formats that have one are a
-        mat-vec, everything else is unpacked and multiplied in tiles; too few rows for one level are done by the next narrower one. next: what this thread
-        reads after r1 (any mapped address; it is only prefetched). ---- */
+/* ---- the room's door to products: y[token][row] = w[row] . x[token] for rows r0 .. r1-1 and n_tokens. A few tokens are a mat-vec, more are unpacked
+        and multiplied in tiles; too few rows for a tile are mat-vecs, for a mat-vec the next narrower level does them. next: what this thread reads
+        after r1 (any address; it is only prefetched). ---- */
 DSM__FN int dsm__k_tokens(int left, int most) { return left >= most && left != 8 ? most : left >= 4 && most >= 4 ? 4 : left >= 2 && most >= 2 ? 2 : 1; } /* 8: 4 and 4, not 6 and 2 */
 /* K is cut so that the activations of a cut stay in L2 and the unpacked rows in 64 KB; the sums wait in y meanwhile, so the order of additions stays the
    contract's. The tile prefetches the next panel while it multiplies. */
@@ -2925,15 +3046,15 @@ DSM__FN void dsm__k_mul(const dsm__kernels *k, int fmt, const uint8_t *w, size_t
                         int r0, int r1, const dsm__k_scratch *scratch, const uint8_t *next) {
     const int rows = r1 - r0;
     if (rows <= 0 || n_tokens <= 0) return;
-    while (k->narrower && rows < (k->f[fmt].matvec && (n_tokens <= 4 || rows < k->tile_rows) ? k->rows : k->tile_rows)) k = k->narrower;
-    if (k->f[fmt].matvec && (n_tokens <= 4 || rows < k->tile_rows))
+    while (k->narrower && rows < k->rows) k = k->narrower;
+    if (n_tokens <= k->f[fmt].tokens || rows < k->tile_rows)
         for (int t = 0, m; t < n_tokens; t += m) {
-            m = dsm__k_tokens(n_tokens - t, k->tokens);
+            m = dsm__k_tokens(n_tokens - t, k->f[fmt].tokens);
             k->f[fmt].matvec(w + (size_t)r0 * stride, stride, len, x + t * ldx, ldx, m, y + t * ldy + r0, ldy, rows, t + m < n_tokens ? w + (size_t)r0 * stride : next); }
     else if (n_tokens <= 4) /* panel by panel, so that the rows are read in their order */
         for (int r = r0, z; r < r1; r = z) {
             z = r1 - r < 2 * k->tile_rows ? r1 : r + k->tile_rows;
-            dsm__k_panels(k, fmt, w, stride, len, x, ldx, n_tokens, y, ldy, r, z, 1024, scratch, z < r1 ? w + (size_t)z * stride : next); }
+            dsm__k_panels(k, fmt, w, stride, len, x, ldx, n_tokens, y, ldy, r, z, DSM__K_CUT, scratch, z < r1 ? w + (size_t)z * stride : next); }
     else for (int t = 0, m; t < n_tokens; t += m) { /* more tokens than L2 holds: unpacking twice is cheaper than sums that travel */
         int parts = (n_tokens - t + DSM__K_BATCH - 1) / DSM__K_BATCH, most;
         m = (n_tokens - t + parts - 1) / parts; most = (int)(700000 / ((size_t)m * sizeof(dsm__x64))) * 64;
@@ -3109,7 +3230,8 @@ DSM__FN void dsm__pool_close(dsm__pool *pool) {
     (void)pool;
 #endif
 }
-DSM__FN dsm_status dsm__pool_open(dsm__pool *pool, const dsm_jobs *jobs, int threads, dsm_error *error) { /* threads 0: one for each fast core */
+/* threads 0: one for each fast core. start 0: only the numbers, for plans. */
+DSM__FN dsm_status dsm__pool_open(dsm__pool *pool, const dsm_jobs *jobs, int threads, int start, dsm_error *error) {
     memset(pool, 0, sizeof *pool);
     pool->jobs = *jobs;
     if (jobs->parallel_for) {
@@ -3117,9 +3239,12 @@ DSM__FN dsm_status dsm__pool_open(dsm__pool *pool, const dsm_jobs *jobs, int thr
         pool->workers = jobs->workers < DSM__POOL_MOST ? jobs->workers : DSM__POOL_MOST; return DSM_OK; }
     pool->workers = 1;
     if (threads < 0 || threads > DSM__POOL_MOST) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("threads"), dsm__s("must be 0 (one for each fast core) to 256"));
-#if !DSMOE_NO_THREADS
+#if DSMOE_NO_THREADS
+    (void)start;
+#else
     if (!threads) threads = dsm__os_fast_cores();
     if (threads == 1) return DSM_OK;
+    if (!start) { pool->workers = threads; pool->stack_bytes = (uint64_t)(threads - 1) * DSM__OS_STACK; return DSM_OK; }
     if (pthread_mutex_init(&pool->turn, NULL)) return dsm__err(error, DSM__ERR_THREAD, dsm__i(0), dsm__s(dsm__os_why(ENOMEM)));
     if (pthread_mutex_init(&pool->lock, NULL)) { pthread_mutex_destroy(&pool->turn); return dsm__err(error, DSM__ERR_THREAD, dsm__i(0), dsm__s(dsm__os_why(ENOMEM))); }
     pthread_cond_init(&pool->work, NULL); pthread_cond_init(&pool->done, NULL); /* cannot fail without attributes where this runs */
@@ -3167,13 +3292,16 @@ DSM__FN void dsm__pool_run(dsm__pool *pool, int n, void (*fn)(void *arg, int i),
 // >>file
 /* The GGUF container, from a path, a file descriptor, memory or callbacks; shards; values of keys. Every byte is untrusted: nothing is believed before it is
    checked against what is left of the file. Knows no key but general.alignment and split.*, does no arithmetic on weights. Test: tests/file.c */
-typedef struct dsm__key_ref { dsm__str key; uint32_t type, element; uint64_t count, size; const uint8_t *at; } dsm__key_ref; /* at: the text of a string, the first element of an array, the number; size: bytes there */
+/* at: the text of a string, the first element of an array, the number; size: bytes there */
+typedef struct dsm__key_ref { dsm__str key; uint32_t type, element; uint64_t count, size; const uint8_t *at; } dsm__key_ref;
 typedef struct dsm__tensor_ref {
     dsm__str name; uint32_t ggml; int fmt /* -1: not run */, n_dims, shard;
     uint64_t ne[4], n_rows, bytes /* 0: of a type that nobody knows */, offset /* in its shard's file */; size_t stride;
     const uint8_t *data; /* any alignment; NULL: header_only */
 } dsm__tensor_ref;
-typedef struct dsm__file_shard { dsm__str name; uint64_t offset, size, header, data; dsm__os_map map; uint8_t *copy; const uint8_t *window; uint64_t n_tensors; uint32_t alignment; int fd; } dsm__file_shard; /* offset: of the file in the descriptor; header: its bytes; data: where tensors begin; window: the header in memory */
+/* offset: of the file in the descriptor; header: its bytes; data: where tensors begin; window: the header in memory */
+typedef struct dsm__file_shard { dsm__str name; uint64_t offset, size, header, data; dsm__os_map map; uint8_t *copy; const uint8_t *window; uint64_t n_tensors;
+    uint32_t alignment; int fd; } dsm__file_shard;
 typedef struct dsm__file {
     dsm__key_ref *keys; uint32_t *key_order; size_t n_keys;          /* order: sorted by name */
     dsm__tensor_ref *tensors; uint32_t *tensor_order; size_t n_tensors; /* of all shards, in file order */
@@ -3189,7 +3317,8 @@ typedef struct dsm__file {
 #define DSM__REQUIRED UINT64_MAX    /* as a fallback: the key must be there */
 #define DSM__REQUIRED_F64 HUGE_VAL
 enum { DSM__FILE_KEYS = 1 << 16, DSM__FILE_TENSORS = 1 << 18, DSM__FILE_SHARDS = 65535, DSM__FILE_PIECE = 8 << 20 };
-enum { DSM__GGUF_U8 = 0, DSM__GGUF_I8, DSM__GGUF_U16, DSM__GGUF_I16, DSM__GGUF_U32, DSM__GGUF_I32, DSM__GGUF_F32, DSM__GGUF_BOOL, DSM__GGUF_STRING, DSM__GGUF_ARRAY, DSM__GGUF_U64, DSM__GGUF_I64, DSM__GGUF_F64 };
+enum { DSM__GGUF_U8 = 0, DSM__GGUF_I8, DSM__GGUF_U16, DSM__GGUF_I16, DSM__GGUF_U32, DSM__GGUF_I32, DSM__GGUF_F32, DSM__GGUF_BOOL, DSM__GGUF_STRING,
+    DSM__GGUF_ARRAY, DSM__GGUF_U64, DSM__GGUF_I64, DSM__GGUF_F64 };
 DSM__FN unsigned dsm__file_width(uint32_t type) { /* bytes of a number; 0: not a number */
     static const uint8_t width[13] = { 1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8 };
     return type < 13 ? width[type] : 0;
@@ -3263,7 +3392,8 @@ DSM__FN dsm_status dsm__file_u64(const dsm__file *f, const char *key, uint64_t f
     if (found && !v.whole) return dsm__err(error, DSM__ERR_KEY_WHOLE, dsm__s(key));
     *out = found ? v.u : fallback; return DSM_OK;
 }
-DSM__FN dsm_status dsm__file_f64(const dsm__file *f, const char *key, double fallback, double *out, dsm_error *error) { /* may be NaN or infinite, as the file has it */
+/* may be NaN or infinite, as the file has it */
+DSM__FN dsm_status dsm__file_f64(const dsm__file *f, const char *key, double fallback, double *out, dsm_error *error) {
     dsm__file_number v; int found; dsm_status status = dsm__file_scalar(f, key, &v, &found, error);
     if (status) return status;
     if (!found && fallback >= DSM__REQUIRED_F64) return dsm__err(error, DSM__ERR_KEY_MISSING, dsm__s(key));
@@ -3277,7 +3407,8 @@ DSM__FN dsm_status dsm__file_bool(const dsm__file *f, const char *key, int fallb
 DSM__FN dsm_status dsm__file_str(const dsm__file *f, const char *key, const char *fallback, dsm__str *out, dsm_error *error) { /* fallback NULL: required */
     const dsm__key_ref *k = dsm__file_key(f, key);
     if (!k && !fallback) return dsm__err(error, DSM__ERR_KEY_MISSING, dsm__s(key));
-    if (k && k->type != DSM__GGUF_STRING) return dsm__err(error, DSM__ERR_KEY_TYPE, dsm__s(key), dsm__s(k->type == DSM__GGUF_ARRAY ? "an array" : "a number"), dsm__s("a string"));
+    if (k && k->type != DSM__GGUF_STRING) return dsm__err(error, DSM__ERR_KEY_TYPE, dsm__s(key), dsm__s(k->type == DSM__GGUF_ARRAY ? "an array" : "a number"),
+        dsm__s("a string"));
     *out = k ? dsm__str_n((const char *)k->at, (size_t)k->size) : dsm__str_of(fallback); return DSM_OK;
 }
 /* Walks an array of strings. Its bounds are checked again at every step, since a mapped file may change. */
@@ -3308,10 +3439,12 @@ typedef struct dsm__file_cursor {
     dsm_status status; dsm_error *error;
 } dsm__file_cursor;
 typedef struct dsm__file_head { uint64_t n_keys, n_tensors, alignment, end, split_no, split_count, split_tensors; int has_split_tensors; } dsm__file_head;
+DSM__FN int dsm__file_fail(dsm__file_cursor *c, dsm_status status) { c->status = status; return 0; }
 DSM__FN const uint8_t *dsm__file_take(dsm__file_cursor *c, uint64_t n) { /* NULL: `more`, or an error */
     const uint8_t *p = c->window + c->at;
     if (n > c->size - c->at) {
-        c->status = dsm__err(c->error, DSM__ERR_FILE_SHORT, dsm__t(c->file), dsm__s(c->kind), dsm__u(c->item), dsm__t(c->thing), dsm__u(n), dsm__u(c->size - c->at));
+        c->status = dsm__err(c->error, DSM__ERR_FILE_SHORT, dsm__t(c->file), dsm__s(c->kind), dsm__u(c->item), dsm__t(c->thing), dsm__u(n),
+            dsm__u(c->size - c->at));
         return NULL; }
     if (n > c->n - c->at) { c->more = 1; return NULL; }
     c->at += n; return p;
@@ -3320,9 +3453,8 @@ DSM__FN int dsm__file_take_str(dsm__file_cursor *c, uint64_t limit, dsm__str *ou
     const uint8_t *p = dsm__file_take(c, 8); uint64_t n;
     if (!p) return 0;
     n = dsm__load64(p);
-    if (n <= c->size - c->at && n > limit) {
-        c->status = dsm__err(c->error, DSM__ERR_FILE_LONG, dsm__t(c->file), dsm__s(c->kind), dsm__u(c->item), dsm__t(c->thing), dsm__u(n), dsm__u(limit));
-        return 0; }
+    if (n <= c->size - c->at && n > limit) return dsm__file_fail(c,
+        dsm__err(c->error, DSM__ERR_FILE_LONG, dsm__t(c->file), dsm__s(c->kind), dsm__u(c->item), dsm__t(c->thing), dsm__u(n), dsm__u(limit)));
     p = dsm__file_take(c, n);
     if (!p) return 0;
     *out = dsm__str_n((const char *)p, (size_t)n); return 1;
@@ -3335,16 +3467,17 @@ DSM__FN int dsm__file_skip_value(dsm__file_cursor *c, dsm__key_ref *k) {
         k->at = (const uint8_t *)s.at; k->size = s.n; return 1; }
     if (k->type != DSM__GGUF_ARRAY) {
         k->size = dsm__file_width(k->type);
-        if (!k->size) { c->status = dsm__err(c->error, DSM__ERR_FILE_VALUE_TYPE, dsm__t(c->file), dsm__u(c->item), dsm__t(c->thing), dsm__u(k->type)); return 0; }
+        if (!k->size) return dsm__file_fail(c, dsm__err(c->error, DSM__ERR_FILE_VALUE_TYPE, dsm__t(c->file), dsm__u(c->item), dsm__t(c->thing), dsm__u(k->type)));
         return (k->at = dsm__file_take(c, k->size)) != NULL; }
     p = dsm__file_take(c, 12);
     if (!p) return 0;
     k->element = dsm__load32(p); k->count = dsm__load64(p + 4); width = dsm__file_width(k->element);
-    if (k->element == DSM__GGUF_ARRAY) { c->status = dsm__err(c->error, DSM__ERR_FILE_NESTED, dsm__t(c->file), dsm__u(c->item), dsm__t(c->thing)); return 0; }
-    if (!width && k->element != DSM__GGUF_STRING) { c->status = dsm__err(c->error, DSM__ERR_FILE_VALUE_TYPE, dsm__t(c->file), dsm__u(c->item), dsm__t(c->thing), dsm__u(k->element)); return 0; }
-    if (k->count > 1u << 30 || k->count > (c->size - c->at) / (width ? width : 8)) {
-        c->status = dsm__err(c->error, DSM__ERR_FILE_COUNT, dsm__t(c->file), dsm__s("key"), dsm__u(c->item), dsm__t(c->thing), dsm__u(k->count), dsm__u(c->size - c->at));
-        return 0; }
+    if (k->element == DSM__GGUF_ARRAY) return dsm__file_fail(c, dsm__err(c->error, DSM__ERR_FILE_NESTED, dsm__t(c->file), dsm__u(c->item), dsm__t(c->thing)));
+    if (!width && k->element != DSM__GGUF_STRING)
+        return dsm__file_fail(c, dsm__err(c->error, DSM__ERR_FILE_VALUE_TYPE, dsm__t(c->file), dsm__u(c->item), dsm__t(c->thing), dsm__u(k->element)));
+    if (k->count > 1u << 30 || k->count > (c->size - c->at) / (width ? width : 8))
+        return dsm__file_fail(c, dsm__err(c->error, DSM__ERR_FILE_COUNT, dsm__t(c->file), dsm__s("key"), dsm__u(c->item), dsm__t(c->thing), dsm__u(k->count),
+        dsm__u(c->size - c->at)));
     if (width) { k->size = k->count * width; return (k->at = dsm__file_take(c, k->size)) != NULL; }
     start = c->at; k->at = c->window + start;
     for (uint64_t i = 0; i < k->count; i++) if (!dsm__file_take_str(c, 1u << 30, &s)) return 0;
@@ -3352,8 +3485,8 @@ DSM__FN int dsm__file_skip_value(dsm__file_cursor *c, dsm__key_ref *k) {
 }
 DSM__FN int dsm__file_small_key(dsm__file_cursor *c, const dsm__key_ref *k, uint64_t *out) { /* the container's own keys must be integers */
     dsm__file_number v = dsm__file_number_at(k->type, k->at);
-    if (!dsm__file_width(k->type) || k->type == DSM__GGUF_F32 || k->type == DSM__GGUF_F64 || k->type == DSM__GGUF_BOOL || !v.whole) {
-        c->status = dsm__err(c->error, DSM__ERR_FILE_INTEGER, dsm__t(c->file), dsm__t(k->key)); return 0; }
+    if (!dsm__file_width(k->type) || k->type == DSM__GGUF_F32 || k->type == DSM__GGUF_F64 || k->type == DSM__GGUF_BOOL || !v.whole)
+        return dsm__file_fail(c, dsm__err(c->error, DSM__ERR_FILE_INTEGER, dsm__t(c->file), dsm__t(k->key)));
     *out = v.u; return 1;
 }
 DSM__FN int dsm__file_take_key(dsm__file_cursor *c, dsm__file_head *h, dsm__key_ref *k) {
@@ -3366,8 +3499,8 @@ DSM__FN int dsm__file_take_key(dsm__file_cursor *c, dsm__file_head *h, dsm__key_
     if (!dsm__file_skip_value(c, k)) return 0;
     if (dsm__str_is(k->key, "general.alignment")) {
         if (!dsm__file_small_key(c, k, &h->alignment)) return 0;
-        if (!h->alignment || h->alignment > 1u << 24 || (h->alignment & (h->alignment - 1))) {
-            c->status = dsm__err(c->error, DSM__ERR_FILE_ALIGNMENT, dsm__t(c->file), dsm__u(h->alignment)); return 0; }
+        if (!h->alignment || h->alignment > 1u << 24 || (h->alignment & (h->alignment - 1)))
+            return dsm__file_fail(c, dsm__err(c->error, DSM__ERR_FILE_ALIGNMENT, dsm__t(c->file), dsm__u(h->alignment)));
     } else if (dsm__str_is(k->key, "split.no")) return dsm__file_small_key(c, k, &h->split_no);
     else if (dsm__str_is(k->key, "split.count")) return dsm__file_small_key(c, k, &h->split_count);
     else if (dsm__str_is(k->key, "split.tensors.count")) { h->has_split_tensors = 1; return dsm__file_small_key(c, k, &h->split_tensors); }
@@ -3380,24 +3513,27 @@ DSM__FN int dsm__file_take_tensor(dsm__file_cursor *c, dsm__tensor_ref *t, int a
     c->thing = t->name;
     if (!(p = dsm__file_take(c, 4))) return 0;
     n_dims = dsm__load32(p);
-    if (n_dims < 1 || n_dims > 4) { c->status = dsm__err(c->error, DSM__ERR_FILE_DIMS, dsm__t(c->file), dsm__t(t->name), dsm__u(n_dims)); return 0; }
+    if (n_dims < 1 || n_dims > 4) return dsm__file_fail(c, dsm__err(c->error, DSM__ERR_FILE_DIMS, dsm__t(c->file), dsm__t(t->name), dsm__u(n_dims)));
     t->n_dims = (int)n_dims;
     if (!(p = dsm__file_take(c, 8 * n_dims + 12))) return 0;
     for (uint32_t i = 0; i < 4; i++) {
         t->ne[i] = i < n_dims ? dsm__load64(p + 8 * i) : 1;
-        if (!t->ne[i]) { c->status = dsm__err(c->error, DSM__ERR_FILE_ZERO_DIM, dsm__t(c->file), dsm__t(t->name), dsm__u(i)); return 0; }
-        if (!dsm__mul64(count, t->ne[i], &count) || count > (uint64_t)INT64_MAX) { c->status = dsm__err(c->error, DSM__ERR_FILE_HUGE, dsm__t(c->file), dsm__t(t->name)); return 0; }
+        if (!t->ne[i]) return dsm__file_fail(c, dsm__err(c->error, DSM__ERR_FILE_ZERO_DIM, dsm__t(c->file), dsm__t(t->name), dsm__u(i)));
+        if (!dsm__mul64(count, t->ne[i], &count) || count > (uint64_t)INT64_MAX)
+            return dsm__file_fail(c, dsm__err(c->error, DSM__ERR_FILE_HUGE, dsm__t(c->file), dsm__t(t->name)));
     }
     p += 8 * n_dims;
     t->ggml = dsm__load32(p); t->offset = dsm__load64(p + 4); t->fmt = dsm__fmt_of_ggml(t->ggml); t->n_rows = count / t->ne[0];
     if (t->fmt < 0 && !any_type) {
         const char *name = dsm__fmt_ggml_name(t->ggml);
-        c->status = dsm__err(c->error, DSM__ERR_TENSOR_TYPE, dsm__t(c->file), dsm__t(t->name), dsm__u(t->ggml), dsm__s(*name == '?' ? "unknown" : name)); return 0; }
+        return dsm__file_fail(c, dsm__err(c->error, DSM__ERR_TENSOR_TYPE, dsm__t(c->file), dsm__t(t->name), dsm__u(t->ggml),
+            dsm__s(*name == '?' ? "unknown" : name))); }
     if (!dsm__fmt_ggml_block(t->ggml, &unit, &bytes)) return 1; /* nobody knows its size */
-    if (t->ne[0] % (uint64_t)unit) {
-        c->status = dsm__err(c->error, DSM__ERR_FILE_BLOCKS, dsm__t(c->file), dsm__t(t->name), dsm__s(dsm__fmt_ggml_name(t->ggml)), dsm__u(t->ne[0]), dsm__i(unit)); return 0; }
-    if (!dsm__mul64(count / (uint64_t)unit, (uint64_t)bytes, &t->bytes) || t->bytes > (uint64_t)INT64_MAX || !dsm__to_size(t->ne[0] / (uint64_t)unit * (uint64_t)bytes, &t->stride)) {
-        c->status = dsm__err(c->error, DSM__ERR_FILE_HUGE, dsm__t(c->file), dsm__t(t->name)); return 0; }
+    if (t->ne[0] % (uint64_t)unit) return dsm__file_fail(c,
+        dsm__err(c->error, DSM__ERR_FILE_BLOCKS, dsm__t(c->file), dsm__t(t->name), dsm__s(dsm__fmt_ggml_name(t->ggml)), dsm__u(t->ne[0]), dsm__i(unit)));
+    if (!dsm__mul64(count / (uint64_t)unit, (uint64_t)bytes, &t->bytes) || t->bytes > (uint64_t)INT64_MAX
+        || !dsm__to_size(t->ne[0] / (uint64_t)unit * (uint64_t)bytes, &t->stride))
+        return dsm__file_fail(c, dsm__err(c->error, DSM__ERR_FILE_HUGE, dsm__t(c->file), dsm__t(t->name)));
     return 1;
 }
 DSM__FN int dsm__file_take_magic(dsm__file_cursor *c, dsm__file_head *h) {
@@ -3405,25 +3541,31 @@ DSM__FN int dsm__file_take_magic(dsm__file_cursor *c, dsm__file_head *h) {
     const char *guess = dsm__str_has(first, "version https://git-lfs") ? "it is a pointer of Git LFS, not the model: fetch it with `git lfs pull`"
                       : head && (*c->window == '<' || *c->window == '{') ? "it looks like a web page or an error message, not like a model: download it again"
                       : head >= 4 && !memcmp(c->window, "PK\3\4", 4) ? "it is a zip archive, perhaps of PyTorch: convert it" : "it does not begin with GGUF";
-    if (head < 4 || memcmp(c->window, "GGUF", 4)) { c->status = dsm__err(c->error, DSM__ERR_FILE_MAGIC, dsm__t(c->file), dsm__s(guess)); return 0; }
+    if (head < 4 || memcmp(c->window, "GGUF", 4)) return dsm__file_fail(c, dsm__err(c->error, DSM__ERR_FILE_MAGIC, dsm__t(c->file), dsm__s(guess)));
     if (!(p = dsm__file_take(c, 24))) return 0;
     version = dsm__load32(p + 4); h->n_tensors = dsm__load64(p + 8); h->n_keys = dsm__load64(p + 16);
-    if (version && !(version & 0xffffu)) { c->status = dsm__err(c->error, DSM__ERR_FILE_BIG_ENDIAN, dsm__t(c->file)); return 0; }
-    if (version != 2 && version != 3) { c->status = dsm__err(c->error, DSM__ERR_FILE_VERSION, dsm__t(c->file), dsm__u(version)); return 0; }
+    if (version && !(version & 0xffffu)) return dsm__file_fail(c, dsm__err(c->error, DSM__ERR_FILE_BIG_ENDIAN, dsm__t(c->file)));
+    if (version != 2 && version != 3) return dsm__file_fail(c, dsm__err(c->error, DSM__ERR_FILE_VERSION, dsm__t(c->file), dsm__u(version)));
     c->thing = dsm__str_of("tensor_count");
-    if (h->n_tensors > (c->size - 24) / 24) { c->status = dsm__err(c->error, DSM__ERR_FILE_COUNT, dsm__t(c->file), dsm__s("header"), dsm__u(0), dsm__t(c->thing), dsm__u(h->n_tensors), dsm__u(c->size - 24)); return 0; }
-    if (h->n_tensors > DSM__FILE_TENSORS) { c->status = dsm__err(c->error, DSM__ERR_FILE_LIMIT, dsm__t(c->file), dsm__u(h->n_tensors), dsm__s("tensors"), dsm__i(DSM__FILE_TENSORS)); return 0; }
+    if (h->n_tensors > (c->size - 24) / 24) return dsm__file_fail(c,
+        dsm__err(c->error, DSM__ERR_FILE_COUNT, dsm__t(c->file), dsm__s("header"), dsm__u(0), dsm__t(c->thing), dsm__u(h->n_tensors), dsm__u(c->size - 24)));
+    if (h->n_tensors > DSM__FILE_TENSORS) return dsm__file_fail(c,
+        dsm__err(c->error, DSM__ERR_FILE_LIMIT, dsm__t(c->file), dsm__u(h->n_tensors), dsm__s("tensors"), dsm__i(DSM__FILE_TENSORS)));
     c->thing = dsm__str_of("metadata_kv_count");
-    if (h->n_keys > (c->size - 24) / 13) { c->status = dsm__err(c->error, DSM__ERR_FILE_COUNT, dsm__t(c->file), dsm__s("header"), dsm__u(0), dsm__t(c->thing), dsm__u(h->n_keys), dsm__u(c->size - 24)); return 0; }
-    if (h->n_keys > DSM__FILE_KEYS) { c->status = dsm__err(c->error, DSM__ERR_FILE_LIMIT, dsm__t(c->file), dsm__u(h->n_keys), dsm__s("keys"), dsm__i(DSM__FILE_KEYS)); return 0; }
+    if (h->n_keys > (c->size - 24) / 13) return dsm__file_fail(c,
+        dsm__err(c->error, DSM__ERR_FILE_COUNT, dsm__t(c->file), dsm__s("header"), dsm__u(0), dsm__t(c->thing), dsm__u(h->n_keys), dsm__u(c->size - 24)));
+    if (h->n_keys > DSM__FILE_KEYS) return dsm__file_fail(c,
+        dsm__err(c->error, DSM__ERR_FILE_LIMIT, dsm__t(c->file), dsm__u(h->n_keys), dsm__s("keys"), dsm__i(DSM__FILE_KEYS)));
     return 1;
 }
 /* Goes through a whole header. keys, tensors NULL: only checks and counts; else there is room for as many as *h says. 0: c->more, or c->status. */
 DSM__FN int dsm__file_walk(dsm__file_cursor *c, dsm__file_head *h, dsm__key_ref *keys, dsm__tensor_ref *tensors, int shard, int any_type) {
     dsm__key_ref key; dsm__tensor_ref tensor; uint64_t n_keys = h->n_keys, n_tensors = h->n_tensors;
-    memset(h, 0, sizeof *h); h->alignment = 32; c->at = 0; c->more = 0; c->status = DSM_OK; c->kind = "header"; c->item = 0; c->thing = dsm__str_of("magic and counts");
+    memset(h, 0, sizeof *h); h->alignment = 32; c->at = 0; c->more = 0; c->status = DSM_OK; c->kind = "header"; c->item = 0;
+    c->thing = dsm__str_of("magic and counts");
     if (!dsm__file_take_magic(c, h)) return 0;
-    if ((keys && h->n_keys != n_keys) || (tensors && h->n_tensors != n_tensors)) { c->status = dsm__err(c->error, DSM__ERR_FILE_CHANGED, dsm__t(c->file)); return 0; }
+    if ((keys && h->n_keys != n_keys) || (tensors && h->n_tensors != n_tensors))
+        return dsm__file_fail(c, dsm__err(c->error, DSM__ERR_FILE_CHANGED, dsm__t(c->file)));
     c->kind = "key";
     for (uint64_t i = 0; i < h->n_keys; i++) {
         c->item = i;
@@ -3463,7 +3605,8 @@ DSM__FN dsm__str dsm__file_name(const dsm__file *f, int shard) { /* of a shard: 
     }
     return dsm__file_tail(dsm__str_of(f->names));
 }
-DSM__FN int dsm__file_cancelled(const dsm_model_desc *d, uint64_t done, uint64_t total, const char *what) { return d->progress.progress && d->progress.progress(d->progress.user, done, total, what); }
+DSM__FN int dsm__file_cancelled(const dsm_model_desc *d, uint64_t done, uint64_t total, const char *what) {
+    return d->progress.progress && d->progress.progress(d->progress.user, done, total, what); }
 DSM__FN dsm_status dsm__file_read(const dsm__file *f, int shard, const dsm_model_desc *d, uint64_t at, void *to, size_t n, dsm_error *error) {
     const dsm__file_shard *s = f->shards + shard; int e;
     if (!n) return DSM_OK;
@@ -3513,11 +3656,13 @@ DSM__FN dsm_status dsm__file_open_shard(dsm__file *f, int shard, const dsm_model
                          : dsm__err(error, DSM__ERR_OPEN, dsm__t(dsm__file_name(f, shard)), dsm__s(dsm__os_why(e))); }
         if (0 != (e = dsm__os_size(s->fd, &size))) return dsm__err(error, DSM__ERR_READ, dsm__t(dsm__file_name(f, shard)), dsm__s(dsm__os_why(e)));
         s->offset = d->use_fd ? d->offset : 0;
-        if (s->offset > size || (d->use_fd && d->size > size - s->offset)) return dsm__err(error, DSM__ERR_FILE_RANGE, dsm__u(d->size), dsm__u(d->offset), dsm__u(size));
+        if (s->offset > size || (d->use_fd && d->size > size - s->offset))
+            return dsm__err(error, DSM__ERR_FILE_RANGE, dsm__u(d->size), dsm__u(d->offset), dsm__u(size));
         s->size = d->use_fd && d->size ? d->size : size - s->offset;
         if (s->size && !f->header_only && !d->copy) {
             if (!dsm__to_size(s->size, &n) || n > SIZE_MAX - (1u << 24)) return dsm__err(error, DSM__ERR_TOO_LARGE, dsm__t(dsm__file_name(f, shard)));
-            if (0 != (e = dsm__os_map_file(s->fd, s->offset, n, &s->map))) return dsm__err(error, DSM__ERR_MAP, dsm__t(dsm__file_name(f, shard)), dsm__s(dsm__os_why(e)));
+            if (0 != (e = dsm__os_map_file(s->fd, s->offset, n, &s->map)))
+                return dsm__err(error, DSM__ERR_MAP, dsm__t(dsm__file_name(f, shard)), dsm__s(dsm__os_why(e)));
             in_place = 1; }
     }
     c.file = dsm__file_name(f, shard); c.size = s->size;
@@ -3579,7 +3724,8 @@ DSM__FN dsm_status dsm__file_check_tensors(dsm__file *f, dsm_error *error) {
     int sorted = 1;
     for (size_t i = 0; i < f->n_tensors; i++) {
         dsm__tensor_ref *t = f->tensors + i; const dsm__file_shard *s = f->shards + t->shard; uint64_t end;
-        if (t->offset % s->alignment) return dsm__err(error, DSM__ERR_FILE_UNALIGNED, dsm__t(dsm__file_name(f, t->shard)), dsm__t(t->name), dsm__u(t->offset), dsm__u(s->alignment));
+        if (t->offset % s->alignment) return dsm__err(error, DSM__ERR_FILE_UNALIGNED, dsm__t(dsm__file_name(f, t->shard)), dsm__t(t->name), dsm__u(t->offset),
+            dsm__u(s->alignment));
         if (!dsm__add64(s->data, t->offset, &t->offset) || !dsm__add64(t->offset, t->bytes, &end) || end > s->size)
             return dsm__err(error, DSM__ERR_FILE_PAST_END, dsm__t(dsm__file_name(f, t->shard)), dsm__t(t->name), dsm__u(t->bytes), dsm__u(s->size));
         if (i && t[-1].shard == t->shard && t[-1].offset + t[-1].bytes > t->offset) sorted = 0;
@@ -3589,7 +3735,8 @@ DSM__FN dsm_status dsm__file_check_tensors(dsm__file *f, dsm_error *error) {
         dsm__file_sort(f, DSM__FILE_BY_OFFSET, f->tensor_order, f->n_tensors);
         for (size_t i = 1; i < f->n_tensors; i++) {
             const dsm__tensor_ref *s = f->tensors + f->tensor_order[i - 1], *t = f->tensors + f->tensor_order[i];
-            if (s->shard == t->shard && s->offset + s->bytes > t->offset) return dsm__err(error, DSM__ERR_FILE_OVERLAP, dsm__t(dsm__file_name(f, t->shard)), dsm__t(s->name), dsm__t(t->name)); }
+            if (s->shard == t->shard && s->offset + s->bytes > t->offset)
+                return dsm__err(error, DSM__ERR_FILE_OVERLAP, dsm__t(dsm__file_name(f, t->shard)), dsm__t(s->name), dsm__t(t->name)); }
     }
     dsm__file_sort(f, DSM__FILE_BY_NAME, f->tensor_order, f->n_tensors);
     for (size_t i = 1; i < f->n_tensors; i++)
@@ -3600,9 +3747,8 @@ DSM__FN dsm_status dsm__file_check_tensors(dsm__file *f, dsm_error *error) {
 DSM__FN dsm_status dsm__file_copy_weights(dsm__file *f, const dsm_model_desc *d, dsm_error *error) { /* all tensors, each aligned, into one block */
     uint64_t total = 0, done = 0, at = 0; size_t n;
     for (size_t i = 0; i < f->n_tensors; i++) total += dsm__round_up(f->tensors[i].bytes, DSM__ALIGN);
-    if (!total) return DSM_OK;
     if (!dsm__to_size(total, &n)) return dsm__err(error, DSM__ERR_TOO_LARGE, dsm__t(dsm__file_name(f, 0)));
-    if (!(f->copied = (uint8_t *)dsm__mem_alloc_raw(&f->allocator, n))) return dsm__err(error, DSM__ERR_NO_MEMORY, dsm__u(total), dsm__s("the weights"));
+    if (n && !(f->copied = (uint8_t *)dsm__mem_alloc_raw(&f->allocator, n))) return dsm__err(error, DSM__ERR_NO_MEMORY, dsm__u(total), dsm__s("the weights"));
     f->copied_size = total;
     for (size_t i = 0; i < f->n_tensors; i++) {
         dsm__tensor_ref *t = f->tensors + i;
@@ -3626,12 +3772,15 @@ DSM__FN dsm_status dsm__file_open_rest(dsm__file *f, const dsm_model_desc *d, ds
     uint64_t no, count, total = first->n_tensors; dsm__file_head h; dsm__file_shard *old = f->shards; dsm_status status; size_t n;
     if (first->split_count > DSM__FILE_SHARDS) return dsm__err(error, DSM__ERR_SPLIT_COUNT, dsm__t(dsm__file_name(f, 0)), dsm__u(first->split_count));
     if (d->data || d->use_fd || d->reader.read_at) return dsm__err(error, DSM__ERR_SPLIT_SOURCE, dsm__u(first->split_count));
-    if (!dsm__file_split_name(dsm__str_of(d->path), &no, &count)) return dsm__err(error, DSM__ERR_SPLIT_NAME, dsm__t(dsm__file_name(f, 0)), dsm__u(first->split_no + 1), dsm__u(first->split_count));
+    if (!dsm__file_split_name(dsm__str_of(d->path), &no, &count))
+        return dsm__err(error, DSM__ERR_SPLIT_NAME, dsm__t(dsm__file_name(f, 0)), dsm__u(first->split_no + 1), dsm__u(first->split_count));
     f->split = 1; /* from here on a shard has a name */
     if (first->split_no) return dsm__err(error, DSM__ERR_SPLIT_FIRST, dsm__u(first->split_no + 1), dsm__u(first->split_count), dsm__t(dsm__file_name(f, 0)));
     if (no != 1 || count != first->split_count) return dsm__err(error, DSM__ERR_SPLIT_NAME, dsm__t(dsm__file_name(f, 0)), dsm__u(1), dsm__u(first->split_count));
     n = (size_t)count * sizeof *f->shards;
-    if (!(f->shards = (dsm__file_shard *)dsm__mem_alloc(&f->allocator, n))) { f->shards = old; return dsm__err(error, DSM__ERR_NO_MEMORY, dsm__u(n), dsm__s("the list of shards")); }
+    if (!(f->shards = (dsm__file_shard *)dsm__mem_alloc(&f->allocator, n))) {
+        f->shards = old;
+        return dsm__err(error, DSM__ERR_NO_MEMORY, dsm__u(n), dsm__s("the list of shards")); }
     f->shards[0] = *old; dsm__mem_free(&f->allocator, old, f->shards_size);
     f->bytes += n - f->shards_size; f->shards_size = n; f->n_shards = (int)count;
     for (int i = 1; i < f->n_shards; i++) {
@@ -3639,11 +3788,14 @@ DSM__FN dsm_status dsm__file_open_rest(dsm__file *f, const dsm_model_desc *d, ds
         f->n_open = i + 1;
         if (0 != (status = dsm__file_open_shard(f, i, d, &h, error))) return status;
         if (h.split_no != (uint64_t)i || h.split_count != count)
-            return dsm__err(error, DSM__ERR_SPLIT_WRONG, dsm__t(dsm__file_name(f, i)), dsm__u(h.split_no + 1), dsm__u(h.split_count), dsm__i(i + 1), dsm__u(count));
+            return dsm__err(error, DSM__ERR_SPLIT_WRONG, dsm__t(dsm__file_name(f, i)), dsm__u(h.split_no + 1), dsm__u(h.split_count), dsm__i(i + 1),
+                dsm__u(count));
         total += h.n_tensors;
     }
-    if (total > DSM__FILE_TENSORS) return dsm__err(error, DSM__ERR_FILE_LIMIT, dsm__t(dsm__file_name(f, 0)), dsm__u(total), dsm__s("tensors"), dsm__i(DSM__FILE_TENSORS));
-    if (first->has_split_tensors && first->split_tensors != total) return dsm__err(error, DSM__ERR_SPLIT_TENSORS, dsm__t(dsm__file_name(f, 0)), dsm__u(first->split_tensors), dsm__u(count), dsm__u(total));
+    if (total > DSM__FILE_TENSORS) return dsm__err(error, DSM__ERR_FILE_LIMIT, dsm__t(dsm__file_name(f, 0)), dsm__u(total), dsm__s("tensors"),
+        dsm__i(DSM__FILE_TENSORS));
+    if (first->has_split_tensors && first->split_tensors != total)
+        return dsm__err(error, DSM__ERR_SPLIT_TENSORS, dsm__t(dsm__file_name(f, 0)), dsm__u(first->split_tensors), dsm__u(count), dsm__u(total));
     return DSM_OK;
 }
 DSM__FN dsm_status dsm__file_load(dsm__file *f, const dsm_model_desc *d, dsm_error *error) {
@@ -3662,14 +3814,16 @@ DSM__FN dsm_status dsm__file_load(dsm__file *f, const dsm_model_desc *d, dsm_err
         f->tensor_order = (uint32_t *)dsm__mem_take(&m, n, sizeof *f->tensor_order);
         if (pass) break;
         f->block_size = (size_t)m.used; m.size = m.used;
-        if (!(f->block = m.base = (uint8_t *)dsm__mem_alloc(&f->allocator, f->block_size))) return dsm__err(error, DSM__ERR_NO_MEMORY, dsm__u(m.used), dsm__s("the lists of keys and tensors"));
+        if (!(f->block = m.base = (uint8_t *)dsm__mem_alloc(&f->allocator, f->block_size)))
+            return dsm__err(error, DSM__ERR_NO_MEMORY, dsm__u(m.used), dsm__s("the lists of keys and tensors"));
     }
     f->bytes += f->block_size;
     for (int i = 0; i < f->n_shards; i++) {
         dsm__file_shard *s = f->shards + i; dsm__file_cursor c;
         memset(&c, 0, sizeof c); h = first; h.n_tensors = s->n_tensors;
         c.error = error; c.window = s->window; c.n = c.size = s->copy ? s->header : s->size; c.file = dsm__file_name(f, i);
-        if (!dsm__file_walk(&c, &h, i ? NULL : f->keys, f->tensors + total, i, f->header_only)) return c.status ? c.status : dsm__err(error, DSM__ERR_FILE_CHANGED, dsm__t(c.file));
+        if (!dsm__file_walk(&c, &h, i ? NULL : f->keys, f->tensors + total, i, f->header_only))
+            return c.status ? c.status : dsm__err(error, DSM__ERR_FILE_CHANGED, dsm__t(c.file));
         total += s->n_tensors;
     }
     if (0 != (status = dsm__file_check_keys(f, error)) || 0 != (status = dsm__file_check_tensors(f, error))) return status;
@@ -3682,7 +3836,8 @@ DSM__FN dsm_status dsm__file_load(dsm__file *f, const dsm_model_desc *d, dsm_err
 DSM__FN dsm_status dsm__file_open(dsm__file *f, const dsm_model_desc *d, const dsm_allocator *a, dsm_error *error) {
     int n_sources = (d->path != NULL) + (d->data != NULL) + (d->use_fd != 0) + (d->reader.read_at != NULL); dsm_status status; const char *name;
     memset(f, 0, sizeof *f);
-    if (n_sources != 1) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("dsm_model_open"), dsm__s(n_sources ? "more than one source: set one of path, data, use_fd, reader" : "no source: set one of path, data, use_fd, reader"));
+    if (n_sources != 1) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("dsm_model_open"),
+        dsm__s(n_sources ? "more than one source: set one of path, data, use_fd, reader" : "no source: set one of path, data, use_fd, reader"));
     name = d->path ? d->path : d->data ? "the memory block" : d->use_fd ? "the file descriptor" : "the reader";
     f->allocator = *a; f->header_only = d->header_only != 0; f->owns_fd = d->path != NULL;
     f->names_size = strlen(name) + 1; f->shards_size = sizeof *f->shards; f->bytes = f->names_size + f->shards_size;
@@ -3744,7 +3899,8 @@ static const char *const dsm__tok_unicode[] = {
 /* kind[id]: the kind in three bits, and these. */
 enum { DSM__TOK_KIND = 7, DSM__TOK_GUARDED = 8 /* never comes out of a message */, DSM__TOK_END = 16 /* ends an answer */, DSM__TOK_MERGES = 32 /* comes out of merges */ };
 enum { DSM__TOK_MESSAGE = 256 }; /* a flag beside DSM_TOKENIZE_*: the text of a message */
-enum { DSM__TOK_NONE = -1, DSM__TOK_PROBES = 1024, DSM__TOK_ADDED_MAX = 512, DSM__TOK_LINE = 4096 };
+enum { DSM__TOK_NONE = -1, DSM__TOK_PROBES = 1024, DSM__TOK_ADDED_MAX = 512, DSM__TOK_LINE = 4096,
+       DSM__TOK_BATCH = 32 /* hash entries asked for together, so that the waits for memory overlap */ };
 
 typedef struct dsm__tok_slot { uint32_t tag, id1; } dsm__tok_slot;          /* of the hash of texts; id1: id + 1, 0: free */
 typedef struct dsm__tok_pair { uint32_t left, right, rank1; } dsm__tok_pair; /* of the hash of merges; rank1: rank + 1, 0: free */
@@ -3954,18 +4110,19 @@ DSM__FN int dsm__tok_match(const dsm__tok *t, const dsm__tok_pass *pass, const u
 
 /* ---- tables ---- */
 DSM__FN dsm__str dsm__tok_str(const dsm__tok *t, uint32_t id) { return dsm__str_n(t->text + t->offset[id], t->offset[id + 1] - t->offset[id]); }
-DSM__FN int32_t dsm__tok_find(const dsm__tok *t, const char *at, size_t n) { /* a token that comes out of merges, or -1 */
-    uint64_t h = dsm__hash(at, n, 1);
-    uint32_t tag = (uint32_t)(h >> 32), i = (uint32_t)((h & 0xffffffffu) * t->n_slots >> 32);
+DSM__FN uint64_t dsm__tok_hash(const char *at, size_t n) { return dsm__hash(at, n, 1); }
+DSM__FN uint32_t dsm__tok_slot_at(const dsm__tok *t, uint64_t hash) { return (uint32_t)((hash & 0xffffffffu) * t->n_slots >> 32); }
+DSM__FN int32_t dsm__tok_find_hashed(const dsm__tok *t, const char *at, size_t n, uint64_t hash) {
+    uint32_t tag = (uint32_t)(hash >> 32), i = dsm__tok_slot_at(t, hash);
     for (; t->slots[i].id1; i = i + 1 == t->n_slots ? 0 : i + 1)
         if (t->slots[i].tag == tag && dsm__str_same(dsm__tok_str(t, t->slots[i].id1 - 1), dsm__str_n(at, n))) return (int32_t)(t->slots[i].id1 - 1);
     return DSM__TOK_NONE;
 }
-DSM__FN int dsm__tok_put(dsm__tok *t, const char *at, size_t n, uint32_t id) { /* the first of equal texts stays. 0: too many collisions */
-    uint64_t h = dsm__hash(at, n, 1);
-    uint32_t tag = (uint32_t)(h >> 32), i = (uint32_t)((h & 0xffffffffu) * t->n_slots >> 32);
+DSM__FN int32_t dsm__tok_find(const dsm__tok *t, const char *at, size_t n) { return dsm__tok_find_hashed(t, at, n, dsm__tok_hash(at, n)); } /* a token that comes out of merges, or -1 */
+DSM__FN int dsm__tok_put(dsm__tok *t, uint32_t id, uint64_t hash) { /* the first of equal texts stays. 0: too many collisions */
+    uint32_t tag = (uint32_t)(hash >> 32), i = dsm__tok_slot_at(t, hash);
     for (int probes = 0; t->slots[i].id1; i = i + 1 == t->n_slots ? 0 : i + 1) {
-        if (t->slots[i].tag == tag && dsm__str_same(dsm__tok_str(t, t->slots[i].id1 - 1), dsm__str_n(at, n))) return 1;
+        if (t->slots[i].tag == tag && dsm__str_same(dsm__tok_str(t, t->slots[i].id1 - 1), dsm__tok_str(t, id))) return 1;
         if (++probes > DSM__TOK_PROBES) return 0;
     }
     t->slots[i].tag = tag; t->slots[i].id1 = id + 1; return 1;
@@ -4108,7 +4265,7 @@ DSM__FN void dsm__tok_sort_added(dsm__tok *t) { /* heap sort, then equal texts g
 }
 /* Copies the texts of all tokens in the form of the output, finds out what can come out of merges, and fills the hash of those. */
 DSM__FN dsm_status dsm__tok_read_tokens(dsm__tok *t, const dsm__tok_keys *k, const int16_t *byte_of, dsm_error *error) {
-    dsm__strings it = dsm__file_strings(k->tokens); dsm__str s; uint32_t used = 0, id = 0;
+    dsm__strings it = dsm__file_strings(k->tokens); dsm__str s; uint32_t used = 0, id = 0, hashed[DSM__TOK_BATCH]; uint64_t hash[DSM__TOK_BATCH]; int n_hashed = 0;
     for (; id < (uint32_t)t->n_tokens && dsm__file_next_string(&it, &s); id++) {
         char *to = t->text + used; int kind = dsm__tok_kind_of(k, id, s), byte = -1; size_t n = s.n;
         if (s.n > k->text - used) break; /* a mapped file that changes while it is read */
@@ -4127,7 +4284,12 @@ DSM__FN dsm_status dsm__tok_read_tokens(dsm__tok *t, const dsm__tok_keys *k, con
         used += (uint32_t)n; t->offset[id + 1] = used;
         if ((t->kind[id] & DSM__TOK_MERGES) && n) {
             if (n > t->longest) t->longest = n;
-            if (!dsm__tok_put(t, to, n, id)) return dsm__err(error, DSM__ERR_TOK_COLLIDE, dsm__s("tokens"));
+            hash[n_hashed] = dsm__tok_hash(to, n); hashed[n_hashed] = id;
+            __builtin_prefetch(t->slots + dsm__tok_slot_at(t, hash[n_hashed++]), 1);
+        }
+        if (n_hashed == DSM__TOK_BATCH || id + 1 == (uint32_t)t->n_tokens) {
+            for (int i = 0; i < n_hashed; i++) if (!dsm__tok_put(t, hashed[i], hash[i])) return dsm__err(error, DSM__ERR_TOK_COLLIDE, dsm__s("tokens"));
+            n_hashed = 0;
         }
         if (t->spm) t->score[id] = k->scores ? dsm__tok_score_key(dsm__load32(k->scores->at + (size_t)id * 4)) : id;
     }
@@ -4143,26 +4305,50 @@ DSM__FN void dsm__tok_read_bytes(dsm__tok *t, const int16_t *byte_of) {
         if (t->byte_id[(uint8_t)b[0]] < 0) t->byte_id[(uint8_t)b[0]] = (int32_t)t->added[i];
     }
 }
+typedef struct dsm__tok_part { const char *at; size_t n; uint64_t hash; int32_t id; } dsm__tok_part; /* id -1: not found yet */
+typedef struct dsm__tok_batch { dsm__tok_part part[DSM__TOK_BATCH][3]; /* left, right, both */ uint32_t rank[DSM__TOK_BATCH]; int n; size_t used; char line[DSM__TOK_LINE]; } dsm__tok_batch;
+DSM__FN void dsm__tok_part_ask(const dsm__tok *t, dsm__tok_part *p, const char *at, size_t n, int32_t id) {
+    p->at = at; p->n = n; p->id = n == 1 ? t->byte_id[*(const uint8_t *)at] : id; p->hash = 0;
+    if (p->id < 0) { p->hash = dsm__tok_hash(at, n); __builtin_prefetch(t->slots + dsm__tok_slot_at(t, p->hash)); }
+}
+/* Finds the parts of some merges, step by step for all of them, and enters the pairs. 0: too many collisions. */
+DSM__FN int dsm__tok_enter_merges(dsm__tok *t, dsm__tok_batch *b, int32_t *guess, uint64_t *skipped) {
+    for (int step = 0; step < 2; step++) for (int i = 0; i < b->n; i++) for (int k = 0; k < 3; k++) {
+        uint32_t id1 = b->part[i][k].id < 0 ? t->slots[dsm__tok_slot_at(t, b->part[i][k].hash)].id1 : 0;
+        if (id1) __builtin_prefetch(step ? (const void *)(t->text + t->offset[id1 - 1]) : (const void *)(t->offset + id1 - 1));
+    }
+    for (int i = 0; i < b->n; i++) {
+        dsm__tok_part *p = b->part[i];
+        for (int k = 0; k < 3; k++) if (p[k].id < 0) { p[k].id = dsm__tok_find_hashed(t, p[k].at, p[k].n, p[k].hash); if (k == 2 && p[k].id > *guess) *guess = p[k].id + 1; }
+        if (p[0].id >= 0 && p[1].id >= 0) __builtin_prefetch(t->pairs + dsm__tok_pair_at(t, (uint32_t)p[0].id, (uint32_t)p[1].id), 1);
+    }
+    for (int i = 0; i < b->n; i++) {
+        const dsm__tok_part *p = b->part[i];
+        if (p[0].id < 0 || p[1].id < 0 || p[2].id < 0) { ++*skipped; continue; }
+        t->merged[b->rank[i]] = (uint32_t)p[2].id;
+        if (!dsm__tok_put_pair(t, (uint32_t)p[0].id, (uint32_t)p[1].id, b->rank[i])) return 0;
+    }
+    b->n = 0; b->used = 0; return 1;
+}
 DSM__FN dsm_status dsm__tok_read_merges(dsm__tok *t, const dsm__key_ref *merges, const int16_t *byte_of, uint64_t *skipped, dsm_error *error) {
-    dsm__strings it = dsm__file_strings(merges); dsm__str s; int32_t guess = 0;
+    dsm__strings it = dsm__file_strings(merges); dsm__str s; int32_t guess = 0; dsm__tok_batch b;
+    b.n = 0; b.used = 0;
     for (uint32_t rank = 0; rank < merges->count && dsm__file_next_string(&it, &s); rank++) {
-        char line[DSM__TOK_LINE]; const char *space = s.n > 1 ? (const char *)memchr(s.at + 1, ' ', s.n - 1) : NULL; size_t n, m; int32_t left, right, id;
-        t->merged[rank] = 0;
-        if (!space || s.n > sizeof line) { ++*skipped; continue; }
+        const char *space = s.n > 1 ? (const char *)memchr(s.at + 1, ' ', s.n - 1) : NULL; char *line; size_t n, m; int known;
+        if (!space || s.n > DSM__TOK_LINE) { ++*skipped; continue; }
+        if ((b.n == DSM__TOK_BATCH || s.n > DSM__TOK_LINE - b.used) && !dsm__tok_enter_merges(t, &b, &guess, skipped)) return dsm__err(error, DSM__ERR_TOK_COLLIDE, dsm__s("merges"));
+        line = b.line + b.used;
         n = dsm__tok_unmap(byte_of, s.at, (size_t)(space - s.at), line);
         m = n == SIZE_MAX ? n : dsm__tok_unmap(byte_of, space + 1, (size_t)(s.at + s.n - space - 1), line + n);
         if (m == SIZE_MAX || !m) { ++*skipped; continue; }
-        left = n == 1 ? t->byte_id[(uint8_t)line[0]] : dsm__tok_find(t, line, n);
-        right = m == 1 ? t->byte_id[(uint8_t)line[n]] : dsm__tok_find(t, line + n, m);
-        if (left < 0 || right < 0) { ++*skipped; continue; }
         /* results mostly come in the order of ids */
-        id = guess < t->n_tokens && (t->kind[guess] & DSM__TOK_MERGES) && dsm__str_same(dsm__tok_str(t, (uint32_t)guess), dsm__str_n(line, n + m)) ? guess :
-             dsm__tok_find(t, line, n + m);
-        if (id < 0) { ++*skipped; continue; }
-        guess = id + 1; t->merged[rank] = (uint32_t)id;
-        if (!dsm__tok_put_pair(t, (uint32_t)left, (uint32_t)right, rank)) return dsm__err(error, DSM__ERR_TOK_COLLIDE, dsm__s("merges"));
+        known = guess < t->n_tokens && (t->kind[guess] & DSM__TOK_MERGES) && dsm__str_same(dsm__tok_str(t, (uint32_t)guess), dsm__str_n(line, n + m));
+        dsm__tok_part_ask(t, &b.part[b.n][0], line, n, DSM__TOK_NONE);
+        dsm__tok_part_ask(t, &b.part[b.n][1], line + n, m, DSM__TOK_NONE);
+        dsm__tok_part_ask(t, &b.part[b.n][2], line, n + m, known ? guess : DSM__TOK_NONE);
+        guess += known; b.rank[b.n++] = rank; b.used += n + m;
     }
-    return DSM_OK;
+    return dsm__tok_enter_merges(t, &b, &guess, skipped) ? DSM_OK : dsm__err(error, DSM__ERR_TOK_COLLIDE, dsm__s("merges"));
 }
 DSM__FN int32_t dsm__tok_key_id(const dsm__tok *t, const dsm__file *f, const char *key, const dsm_log *log) { /* -1: absent, or (a warning) out of range */
     uint64_t id;
@@ -4230,7 +4416,7 @@ DSM__FN void dsm__tok_choose_template(dsm__tok *t, const dsm__file *f, const dsm
     else t->family = t->spm ? DSM_TEMPLATE_RAW : t->pre == DSM__TOK_PRE_LLM ? DSM_TEMPLATE_LLM : t->pre == DSM__TOK_PRE_CODER ? DSM_TEMPLATE_CODER :
                      t->pre == DSM__TOK_PRE_V3 ? DSM_TEMPLATE_V3 : DSM_TEMPLATE_RAW;
     t->reasons |= t->family == DSM_TEMPLATE_R1;
-    dsm__err_log(log, DSM_LOG_WARNING, "%; conversations are written as %", dsm__s(s.n ? "tokenizer.chat_template is none that is known" : "the file has no chat template"),
+    dsm__err_log(log, t->family == DSM_TEMPLATE_RAW ? DSM_LOG_WARNING : DSM_LOG_INFO, "%; conversations are written as %", dsm__s(s.n ? "tokenizer.chat_template is none that is known" : "the file has no chat template"),
         dsm__s(names[t->family]));
 #undef DSM__TOK_ASSISTANT
 }
@@ -4481,8 +4667,9 @@ DSM__FN void dsm__tok_fragment(dsm__tok_run *r, const uint8_t *s, size_t n) { /*
     if (r->t->spm) dsm__tok_spm(r, s, n); else dsm__tok_split(r, dsm__tok_passes[r->t->pre], s, 0, n);
 }
 DSM__FN void dsm__tok_text(dsm__tok_run *r, const char *text, size_t n, int flags) {
-    const dsm__tok *t = r->t; const uint8_t *s = (const uint8_t *)text; size_t from = 0, i = 0, z; int32_t id = 0;
-    int mode = flags & DSM_TOKENIZE_SPECIAL ? 4 : flags & DSM__TOK_MESSAGE ? 1 : 2;
+    const dsm__tok *t = r->t; const uint8_t *s = (const uint8_t *)text; size_t from = 0, i = 0, z; int32_t id = 0; int mode;
+    if (!n) return;
+    mode = flags & DSM_TOKENIZE_SPECIAL ? 4 : flags & DSM__TOK_MESSAGE ? 1 : 2;
     while (i < n && r->status >= 0)
         if ((t->first[s[i]] & mode) && (z = dsm__tok_added_at(t, s + i, n - i, mode, &id)) > 0) {
             dsm__tok_fragment(r, s + from, i - from);
@@ -4577,6 +4764,7 @@ DSM__FN void dsm__tok_page_end(dsm__tok_page *p, const char *text) { /* the end 
 }
 DSM__FN void dsm__tok_page_message(dsm__tok_page *p, const dsm_message *m) { /* an earlier answer without its reasoning, where the model wants that */
     size_t n = m->size || !m->text ? m->size : strlen(m->text), from = 0;
+    if (!n) return;
     if (m->role == DSM_ASSISTANT && p->r->t->reasons)
         for (size_t i = n; i >= 8; i--) if (m->text[i - 1] == '>' && !memcmp(m->text + i - 8, "</think>", 8)) { from = i; break; }
     dsm__tok_page_text(p, m->text + from, n - from);
@@ -4714,19 +4902,25 @@ DSM__FN dsm_status dsm__tok_fim(const dsm__tok *t, const char *prefix, size_t n_
 /* Hyper-parameters and tensors of the models that run: llama, qwen2, qwen3, deepseek, deepseek2. The only room that knows model names. Every shape is
    checked against the metadata, so that nobody after it has to. Test: tests/arch.c */
 typedef enum dsm__arch_family { DSM__ARCH_NONE = 0, DSM__ARCH_LLAMA, DSM__ARCH_QWEN2, DSM__ARCH_QWEN3, DSM__ARCH_DEEPSEEK, DSM__ARCH_DEEPSEEK2 } dsm__arch_family;
-typedef struct dsm__mat { const uint8_t *data; size_t stride; int fmt, n_rows, n_cols, present; } dsm__mat; /* n_rows rows of n_cols, stride bytes apart, any alignment; header_only: data NULL, the rest right */
+/* n_rows rows of n_cols, stride bytes apart, any alignment; header_only: data NULL, the rest right */
+typedef struct dsm__mat { const uint8_t *data; size_t stride; int fmt, n_rows, n_cols, present; } dsm__mat;
 typedef struct dsm__layer {
     const float *attn_norm, *ffn_norm;                                                 /* [width] */
-    dsm__mat q, k, v, o; const float *q_bias, *k_bias, *v_bias, *q_norm, *k_norm;      /* biases and per-head norms: NULL where the model has none. q also for MLA without q_a */
+    /* biases and per-head norms: NULL where the model has none. q also for MLA without q_a */
+    dsm__mat q, k, v, o; const float *q_bias, *k_bias, *v_bias, *q_norm, *k_norm;
     dsm__mat q_a, q_b, kv_a; const float *q_a_norm, *kv_a_norm;                        /* MLA; q_a absent: q is direct */
-    int split;                                                                         /* 1: k_b and v_b are tensors; 0: kv_b is, v_b is a view of it, k_b absent */
-    dsm__mat kv_b, k_b, v_b;                                                           /* kv_b: [heads * (nope + head_v)][latent]; k_b: [heads * latent][nope]; v_b: head_v rows of [latent] for each head */
+    /* 1: k_b and v_b are tensors; 0: kv_b is, v_b is a view of it, k_b absent */
+    int split;
+    /* kv_b: [heads * (nope + head_v)][latent]; k_b: [heads * latent][nope]; v_b: head_v rows of [latent] for each head */
+    dsm__mat kv_b, k_b, v_b;
     size_t kv_b_head_stride, k_b_head_stride, v_b_head_stride;                         /* bytes from one head's first row to the next head's */
     int moe; dsm__mat gate, up, down;                                                  /* dense, or absent */
     dsm__mat router; const float *router_bias;                                         /* [n_experts][width]: F32, F16 or BF16; bias: NULL or [n_experts] */
-    int fused_gate_up; dsm__mat gate_exps, up_exps, down_exps;                         /* expert e: rows e * expert_width ..; down: e * width ..; fused: gate_exps has 2 * expert_width rows an expert, gate first, up_exps absent */
+    /* expert e: rows e * expert_width ..; down: e * width ..; fused: gate_exps has 2 * expert_width rows an expert, gate first, up_exps absent */
+    int fused_gate_up; dsm__mat gate_exps, up_exps, down_exps;
     dsm__mat gate_shared, up_shared, down_shared;                                      /* absent: no shared expert */
-    dsm__mat eh_proj, mtp_embed, mtp_head; const float *enorm, *hnorm, *mtp_norm;      /* MTP layers; embed, head: absent where the model's are used; mtp_norm is never NULL */
+    /* MTP layers; embed, head: absent where the model's are used; mtp_norm is never NULL */
+    dsm__mat eh_proj, mtp_embed, mtp_head; const float *enorm, *hnorm, *mtp_norm;
 } dsm__layer;
 typedef struct dsm__arch {
     int family, vocabulary_only; dsm__str name, architecture;
@@ -4751,6 +4945,8 @@ typedef struct dsm__arch_reader {
 } dsm__arch_reader;
 static const float dsm__arch_nowhere[1] = { 0 }; /* a vector of a header_only model: present, not to be read */
 
+DSM__FN void dsm__arch_fail(dsm__arch_reader *r, dsm_status status) { r->status = status; }
+
 /* --- keys --- */
 DSM__FN const char *dsm__arch_key(dsm__arch_reader *r, const char *name) { /* with the architecture before it */
     size_t n = r->m->architecture.n;
@@ -4762,52 +4958,60 @@ DSM__FN uint64_t dsm__arch_uint(dsm__arch_reader *r, const char *name, uint64_t 
     if (r->status) return least;
     k = dsm__file_key(r->f, dsm__arch_key(r, name));
     r->status = dsm__file_u64(r->f, r->key, fallback, &v, r->error);
-    if (!r->status && k && k->type == DSM__GGUF_ARRAY && k->count < (uint64_t)r->n_blocks) r->status = dsm__err(r->error, DSM__ERR_KEY_LAYERS, dsm__s(r->key), dsm__u(k->count), dsm__i(r->n_blocks));
-    if (!r->status && (k || fallback > most) && (v < least || v > most)) r->status = dsm__err(r->error, DSM__ERR_KEY_RANGE, dsm__s(r->key), dsm__u(v), dsm__u(least), dsm__u(most));
+    if (!r->status && k && k->type == DSM__GGUF_ARRAY && k->count < (uint64_t)r->n_blocks)
+        dsm__arch_fail(r, dsm__err(r->error, DSM__ERR_KEY_LAYERS, dsm__s(r->key), dsm__u(k->count), dsm__i(r->n_blocks)));
+    if (!r->status && (k || fallback > most) && (v < least || v > most))
+        dsm__arch_fail(r, dsm__err(r->error, DSM__ERR_KEY_RANGE, dsm__s(r->key), dsm__u(v), dsm__u(least), dsm__u(most)));
     return r->status ? least : v;
 }
-DSM__FN int dsm__arch_int(dsm__arch_reader *r, const char *name, uint64_t fallback, int least, int most) { return (int)dsm__arch_uint(r, name, fallback, (uint64_t)least, (uint64_t)most); }
+DSM__FN int dsm__arch_int(dsm__arch_reader *r, const char *name, uint64_t fallback, int least, int most) {
+    return (int)dsm__arch_uint(r, name, fallback, (uint64_t)least, (uint64_t)most); }
 DSM__FN double dsm__arch_float(dsm__arch_reader *r, const char *name, double fallback) {
     double v = 1;
     if (r->status) return 1;
     r->status = dsm__file_f64(r->f, dsm__arch_key(r, name), fallback, &v, r->error);
-    if (!r->status && !(v > -3e38 && v < 3e38)) r->status = dsm__err(r->error, DSM__ERR_KEY_FINITE, dsm__s(r->key), dsm__s(""));
+    if (!r->status && !(v > -3e38 && v < 3e38)) dsm__arch_fail(r, dsm__err(r->error, DSM__ERR_KEY_FINITE, dsm__s(r->key), dsm__s("")));
     return r->status ? 1 : v;
 }
 DSM__FN double dsm__arch_above(dsm__arch_reader *r, const char *name, double fallback, double limit, const char *limit_name) { /* finite, above a limit */
     double v = dsm__arch_float(r, name, fallback);
-    if (!r->status && !(v > limit)) r->status = dsm__err(r->error, DSM__ERR_KEY_FINITE, dsm__s(r->key), dsm__s(limit_name));
+    if (!r->status && !(v > limit)) dsm__arch_fail(r, dsm__err(r->error, DSM__ERR_KEY_FINITE, dsm__s(r->key), dsm__s(limit_name)));
     return r->status ? 2 : v;
 }
 /* Keys that change the mathematics, with the value that changes nothing (0 never does): better no answer than a wrong one. */
 DSM__FN void dsm__arch_refuse(dsm__arch_reader *r) {
     static const struct { const char *key; double neutral; } list[] = {
-        { "logit_scale", 1 }, { "attention.scale", 0 }, { "attention.temperature_scale", 0 }, { "attention.temperature_length", 0 }, { "final_logit_softcapping", 0 },
-        { "attn_logit_softcapping", 0 }, { "router_logit_softcapping", 0 }, { "residual_scale", 1 }, { "embedding_scale", 1 }, { "swiglu_clamp_exp", 0 }, { "swiglu_clamp_shexp", 0 },
-        { "attention.max_alibi_bias", 0 }, { "attention.clamp_kqv", 0 }, { "use_parallel_residual", 0 }, { "attention.layer_norm_epsilon", 0 }, { "attention.indexer.head_count", 0 },
-        { "moe_every_n_layers", 1 }, { "interleave_moe_layer_step", 1 }, { "expert_group_scale", 1 }, { "rope.dimension_sections", 0 }, { "rope.freq_base_swa", 0 }, { "pooling_type", 0 } };
+        { "logit_scale", 1 }, { "attention.scale", 0 }, { "attention.temperature_scale", 0 }, { "attention.temperature_length", 0 },
+        { "final_logit_softcapping", 0 }, { "attn_logit_softcapping", 0 }, { "router_logit_softcapping", 0 }, { "residual_scale", 1 },
+        { "embedding_scale", 1 }, { "swiglu_clamp_exp", 0 }, { "swiglu_clamp_shexp", 0 }, { "attention.max_alibi_bias", 0 },
+        { "attention.clamp_kqv", 0 }, { "use_parallel_residual", 0 }, { "attention.layer_norm_epsilon", 0 },
+        { "attention.indexer.head_count", 0 }, { "moe_every_n_layers", 1 }, { "interleave_moe_layer_step", 1 }, { "expert_group_scale", 1 },
+        { "rope.dimension_sections", 0 }, { "rope.freq_base_swa", 0 }, { "pooling_type", 0 } };
     for (size_t i = 0; i < DSM__COUNT(list) && !r->status; i++) {
         const dsm__key_ref *k = dsm__file_key(r->f, dsm__arch_key(r, list[i].key));
         if (!k || !dsm__file_width(k->type == DSM__GGUF_ARRAY ? k->element : k->type)) continue;
         for (uint64_t j = 0; j < k->count && !r->status; j++) {
             double v = dsm__file_element(k, j).d;
-            if (!(v >= 0 && v <= 0) && !(v >= list[i].neutral && v <= list[i].neutral)) r->status = dsm__err(r->error, DSM__ERR_ARCH_KEY, dsm__s(r->key)); }
+            if (!(v >= 0 && v <= 0) && !(v >= list[i].neutral && v <= list[i].neutral))
+                dsm__arch_fail(r, dsm__err(r->error, DSM__ERR_ARCH_KEY, dsm__s(r->key))); }
     }
     if (!r->status) { /* a window that the context never leaves is none */
-        uint64_t window = dsm__arch_uint(r, "attention.sliding_window", 0, 0, UINT64_MAX - 1), context = dsm__arch_uint(r, "context_length", 0, 0, UINT64_MAX - 1);
-        if (!r->status && window && window < context) r->status = dsm__err(r->error, DSM__ERR_ARCH_KEY, dsm__s(dsm__arch_key(r, "attention.sliding_window"))); }
+        uint64_t window = dsm__arch_uint(r, "attention.sliding_window", 0, 0, UINT64_MAX - 1),
+            context = dsm__arch_uint(r, "context_length", 0, 0, UINT64_MAX - 1);
+        if (!r->status && window && window < context)
+            dsm__arch_fail(r, dsm__err(r->error, DSM__ERR_ARCH_KEY, dsm__s(dsm__arch_key(r, "attention.sliding_window")))); }
     if (!r->status && dsm__file_key(r->f, dsm__arch_key(r, "attention.causal"))) {
         int causal = 1;
         r->status = dsm__file_bool(r->f, r->key, 1, &causal, r->error);
-        if (!r->status && !causal) r->status = dsm__err(r->error, DSM__ERR_ARCH_KEY, dsm__s(r->key)); }
+        if (!r->status && !causal) dsm__arch_fail(r, dsm__err(r->error, DSM__ERR_ARCH_KEY, dsm__s(r->key))); }
 }
 DSM__FN void dsm__arch_experts(dsm__arch_reader *r) {
-    dsm__arch *m = r->m; int gating, has_groups, E;
+    dsm__arch *m = r->m; int gating, has_groups, experts;
     if (m->family != DSM__ARCH_DEEPSEEK && m->family != DSM__ARCH_DEEPSEEK2) {
-        if (dsm__arch_int(r, "expert_count", 0, 0, INT_MAX) && !r->status) r->status = dsm__err(r->error, DSM__ERR_ARCH_EXPERTS, dsm__s(r->key));
+        if (dsm__arch_int(r, "expert_count", 0, 0, INT_MAX) && !r->status) dsm__arch_fail(r, dsm__err(r->error, DSM__ERR_ARCH_EXPERTS, dsm__s(r->key)));
         m->n_dense = m->n_layers + m->n_mtp; return; }
-    m->n_experts = E = dsm__arch_int(r, "expert_count", DSM__REQUIRED, 1, DSM__ARCH_EXPERTS);
-    m->n_used = dsm__arch_int(r, "expert_used_count", DSM__REQUIRED, 1, E);
+    m->n_experts = experts = dsm__arch_int(r, "expert_count", DSM__REQUIRED, 1, DSM__ARCH_EXPERTS);
+    m->n_used = dsm__arch_int(r, "expert_used_count", DSM__REQUIRED, 1, experts);
     m->expert_width = dsm__arch_int(r, "expert_feed_forward_length", DSM__REQUIRED, 1, DSM__ARCH_WIDTH);
     m->n_dense = dsm__arch_int(r, "leading_dense_block_count", 0, 0, m->n_layers + m->n_mtp);
     m->n_shared = -1; /* as many as the tensors say */
@@ -4816,16 +5020,18 @@ DSM__FN void dsm__arch_experts(dsm__arch_reader *r) {
     if (!(m->expert_scale < 0 || m->expert_scale > 0)) m->expert_scale = 1;
     if (!r->status) r->status = dsm__file_bool(r->f, dsm__arch_key(r, "expert_weights_norm"), 0, &m->normalize, r->error);
     gating = dsm__arch_int(r, "expert_gating_func", 0, 0, 255);
-    if (!r->status && gating > 2) r->status = dsm__err(r->error, gating > 4 ? DSM__ERR_KEY_RANGE : DSM__ERR_KEY_GATING, dsm__s(r->key), dsm__i(gating), dsm__i(0), dsm__i(4));
+    if (!r->status && gating > 2) dsm__arch_fail(r,
+        dsm__err(r->error, gating > 4 ? DSM__ERR_KEY_RANGE : DSM__ERR_KEY_GATING, dsm__s(r->key), dsm__i(gating), dsm__i(0), dsm__i(4)));
     m->sigmoid = gating == 2;
     has_groups = dsm__arch_has(r, "expert_group_count");
     if (has_groups) m->n_groups = dsm__arch_int(r, "expert_group_count", 0, 0, DSM__ARCH_EXPERTS);
-    else if ((E == 256 && m->sigmoid) || E == 160) { m->n_groups = 8; m->n_groups_used = E == 256 ? 4 : 3; } /* V3 and V2 files from before the key existed */
+    /* V3 and V2 files from before the key existed */
+    else if ((experts == 256 && m->sigmoid) || experts == 160) { m->n_groups = 8; m->n_groups_used = experts == 256 ? 4 : 3; }
     if (m->n_groups <= 1) m->n_groups = m->n_groups_used = 0;
     else {
         if (has_groups) m->n_groups_used = dsm__arch_int(r, "expert_group_used_count", DSM__REQUIRED, 1, m->n_groups);
-        if (!r->status && (E % m->n_groups || E / m->n_groups < 2 || E / m->n_groups * m->n_groups_used < m->n_used))
-            r->status = dsm__err(r->error, DSM__ERR_GROUPS, dsm__i(E), dsm__i(m->n_groups), dsm__i(m->n_groups_used), dsm__i(m->n_used)); }
+        if (!r->status && (experts % m->n_groups || experts / m->n_groups < 2 || experts / m->n_groups * m->n_groups_used < m->n_used))
+            dsm__arch_fail(r, dsm__err(r->error, DSM__ERR_GROUPS, dsm__i(experts), dsm__i(m->n_groups), dsm__i(m->n_groups_used), dsm__i(m->n_used))); }
 }
 DSM__FN void dsm__arch_heads(dsm__arch_reader *r) {
     dsm__arch *m = r->m; uint64_t by_head; int key = 0;
@@ -4834,36 +5040,43 @@ DSM__FN void dsm__arch_heads(dsm__arch_reader *r) {
         m->latent = dsm__arch_int(r, "attention.kv_lora_rank", DSM__REQUIRED, 1, 1 << 16);
         m->q_rank = dsm__arch_int(r, "attention.q_lora_rank", 0, 0, 1 << 16);
         m->n_rot = dsm__arch_int(r, "rope.dimension_count", DSM__REQUIRED, 1, 1 << 16);
-        m->head_k = dsm__arch_has(r, "attention.key_length_mla") ? dsm__arch_int(r, "attention.key_length_mla", 0, 1, 1 << 16) : dsm__arch_int(r, "attention.key_length", DSM__REQUIRED, 1, 1 << 16);
-        m->head_v = dsm__arch_has(r, "attention.value_length_mla") ? dsm__arch_int(r, "attention.value_length_mla", 0, 1, 1 << 16) : dsm__arch_int(r, "attention.value_length", DSM__REQUIRED, 1, 1 << 16);
-        if (!r->status && m->head_k <= m->n_rot) r->status = dsm__err(r->error, DSM__ERR_MLA_ROPE, dsm__i(m->head_k), dsm__i(m->n_rot));
+        m->head_k = dsm__arch_has(r, "attention.key_length_mla") ? dsm__arch_int(r, "attention.key_length_mla", 0, 1, 1 << 16)
+            : dsm__arch_int(r, "attention.key_length", DSM__REQUIRED, 1, 1 << 16);
+        m->head_v = dsm__arch_has(r, "attention.value_length_mla") ? dsm__arch_int(r, "attention.value_length_mla", 0, 1, 1 << 16)
+            : dsm__arch_int(r, "attention.value_length", DSM__REQUIRED, 1, 1 << 16);
+        if (!r->status && m->head_k <= m->n_rot) dsm__arch_fail(r, dsm__err(r->error, DSM__ERR_MLA_ROPE, dsm__i(m->head_k), dsm__i(m->n_rot)));
         m->nope = m->head_k - m->n_rot; m->n_kv_heads = 1;
     } else {
         m->n_kv_heads = dsm__arch_int(r, "attention.head_count_kv", (uint64_t)m->n_heads, 1, m->n_heads);
-        if (!r->status && m->n_heads % m->n_kv_heads) r->status = dsm__err(r->error, DSM__ERR_HEADS_DIVIDE, dsm__s(r->key), dsm__i(m->n_kv_heads), dsm__s("attention.head_count"), dsm__i(m->n_heads));
+        if (!r->status && m->n_heads % m->n_kv_heads)
+            dsm__arch_fail(r, dsm__err(r->error, DSM__ERR_HEADS_DIVIDE, dsm__s(r->key), dsm__i(m->n_kv_heads), dsm__s("attention.head_count"),
+            dsm__i(m->n_heads)));
         by_head = (uint64_t)(m->width / m->n_heads);
         for (int i = 0; i < 2; i++) if (!dsm__arch_has(r, i ? "attention.value_length" : "attention.key_length") && m->width % m->n_heads && !r->status) {
             dsm__arch_key(r, "attention.head_count");
-            r->status = dsm__err(r->error, DSM__ERR_HEADS_DIVIDE, dsm__s(r->key), dsm__i(m->n_heads), dsm__s("embedding_length"), dsm__i(m->width)); }
+            dsm__arch_fail(r, dsm__err(r->error, DSM__ERR_HEADS_DIVIDE, dsm__s(r->key), dsm__i(m->n_heads), dsm__s("embedding_length"), dsm__i(m->width))); }
         m->head_k = dsm__arch_int(r, "attention.key_length", by_head, 1, 1 << 16);
         m->head_v = dsm__arch_int(r, "attention.value_length", by_head, 1, 1 << 16);
         key = dsm__arch_int(r, "rope.dimension_count", 0, 0, 1 << 16);
         m->n_rot = key ? key : m->head_k;
     }
     dsm__arch_key(r, "rope.dimension_count");
-    if (!r->status && (m->n_rot > m->head_k || m->n_rot % 2)) r->status = dsm__err(r->error, DSM__ERR_KEY_RANGE, dsm__s(r->key), dsm__i(m->n_rot), dsm__s("even numbers up"), dsm__i(m->head_k));
+    if (!r->status && (m->n_rot > m->head_k || m->n_rot % 2))
+        dsm__arch_fail(r, dsm__err(r->error, DSM__ERR_KEY_RANGE, dsm__s(r->key), dsm__i(m->n_rot), dsm__s("even numbers up"), dsm__i(m->head_k)));
 }
 DSM__FN void dsm__arch_numbers(dsm__arch_reader *r) {
     dsm__arch *m = r->m; double eps;
     r->n_blocks = dsm__arch_int(r, "block_count", DSM__REQUIRED, 1, DSM__ARCH_LAYERS);
     m->n_mtp = dsm__arch_int(r, "nextn_predict_layers", 0, 0, r->n_blocks - 1);
     m->n_layers = r->n_blocks - m->n_mtp;
-    if (m->n_mtp && m->family != DSM__ARCH_DEEPSEEK2 && !r->status) r->status = dsm__err(r->error, DSM__ERR_ARCH_KEY, dsm__s(dsm__arch_key(r, "nextn_predict_layers")));
+    if (m->n_mtp && m->family != DSM__ARCH_DEEPSEEK2 && !r->status)
+        dsm__arch_fail(r, dsm__err(r->error, DSM__ERR_ARCH_KEY, dsm__s(dsm__arch_key(r, "nextn_predict_layers"))));
     m->width = dsm__arch_int(r, "embedding_length", DSM__REQUIRED, 1, DSM__ARCH_WIDTH);
-    { uint64_t context = dsm__arch_uint(r, "context_length", DSM__REQUIRED, 1, UINT64_MAX - 1); m->context = context > DSM__ARCH_CONTEXT ? (int)DSM__ARCH_CONTEXT : (int)context; }
+    { uint64_t context = dsm__arch_uint(r, "context_length", DSM__REQUIRED, 1, UINT64_MAX - 1);
+        m->context = context > DSM__ARCH_CONTEXT ? (int)DSM__ARCH_CONTEXT : (int)context; }
     m->ffn_width = dsm__arch_int(r, "feed_forward_length", DSM__REQUIRED, 1, DSM__ARCH_WIDTH);
     eps = dsm__arch_float(r, "attention.layer_norm_rms_epsilon", DSM__REQUIRED_F64); m->eps = (float)eps;
-    if (!r->status && !(m->eps >= 0)) r->status = dsm__err(r->error, DSM__ERR_KEY_FINITE, dsm__s(r->key), dsm__s(", not negative"));
+    if (!r->status && !(m->eps >= 0)) dsm__arch_fail(r, dsm__err(r->error, DSM__ERR_KEY_FINITE, dsm__s(r->key), dsm__s(", not negative")));
     dsm__arch_heads(r);
     dsm__arch_experts(r);
     dsm__arch_refuse(r);
@@ -4871,13 +5084,14 @@ DSM__FN void dsm__arch_numbers(dsm__arch_reader *r) {
 
 /* --- rotary embedding --- */
 /* The dimension that turns so many times within the original context. */
-DSM__FN double dsm__arch_turns(int n_rot, double context, double turns, double base) { return n_rot * dsm__num_log64(context / (turns * 6.283185307179586476925)) / (2 * dsm__num_log64(base)); }
+DSM__FN double dsm__arch_turns(int n_rot, double context, double turns, double base) {
+    return n_rot * dsm__num_log64(context / (turns * 6.283185307179586476925)) / (2 * dsm__num_log64(base)); }
 DSM__FN void dsm__arch_rope(dsm__arch_reader *r, const float *freqs /* [n_rot/2] or NULL */) {
     dsm__arch *m = r->m; dsm__str kind; int yarn, none, half = m->n_rot / 2; double base, factor, ext, log_factor, log_mul, amplitude, scale, low = 0, high = 0;
     if (r->status) return;
     if (0 != (r->status = dsm__file_str(r->f, dsm__arch_key(r, "rope.scaling.type"), "linear", &kind, r->error))) return;
     yarn = dsm__str_is(kind, "yarn"); none = dsm__str_is(kind, "none");
-    if (!yarn && !none && !dsm__str_is(kind, "linear")) { r->status = dsm__err(r->error, DSM__ERR_ROPE_TYPE, dsm__s(r->key), dsm__t(kind)); return; }
+    if (!yarn && !none && !dsm__str_is(kind, "linear")) { dsm__arch_fail(r, dsm__err(r->error, DSM__ERR_ROPE_TYPE, dsm__s(r->key), dsm__t(kind))); return; }
     factor = dsm__arch_above(r, "rope.scaling.factor", 0, -1e-30, ", not negative");
     if (!(factor > 0)) factor = dsm__arch_above(r, "rope.scale_linear", 0, -1e-30, ", not negative");
     if (!(factor > 0) || none) factor = 1;
@@ -4889,7 +5103,8 @@ DSM__FN void dsm__arch_rope(dsm__arch_reader *r, const float *freqs /* [n_rot/2]
     amplitude = dsm__arch_float(r, "rope.scaling.attn_factor", 1) * dsm__arch_float(r, "rope.scaling.yarn_attn_factor", 1);
     if (ext < 0 || ext > 0) {
         uint64_t original = dsm__arch_uint(r, "rope.scaling.original_context_length", 0, 0, UINT64_MAX - 1);
-        double fast = dsm__arch_above(r, "rope.scaling.yarn_beta_fast", 32, 0, " above 0"), slow = dsm__arch_above(r, "rope.scaling.yarn_beta_slow", 1, 0, " above 0");
+        double fast = dsm__arch_above(r, "rope.scaling.yarn_beta_fast", 32, 0, " above 0"),
+            slow = dsm__arch_above(r, "rope.scaling.yarn_beta_slow", 1, 0, " above 0");
         if (!original) original = dsm__arch_uint(r, "context_length", DSM__REQUIRED, 1, UINT64_MAX - 1);
         if (r->status) return;
         low = floor(dsm__arch_turns(m->n_rot, (double)original, fast, base)); high = ceil(dsm__arch_turns(m->n_rot, (double)original, slow, base));
@@ -4903,19 +5118,25 @@ DSM__FN void dsm__arch_rope(dsm__arch_reader *r, const float *freqs /* [n_rot/2]
         double whole = (ext < 0 || ext > 0 ? amplitude : amplitude * (1 + .1 * log_factor)) * (1 + .1 * log_mul * log_factor);
         scale *= whole * whole; }
     m->rope_amplitude = (float)amplitude; m->attn_scale = (float)scale;
-    if (!r->status && (!dsm__num_finite(m->rope_amplitude) || !dsm__num_finite(m->attn_scale))) r->status = dsm__err(r->error, DSM__ERR_KEY_FINITE, dsm__s(dsm__arch_key(r, "rope.scaling.attn_factor")), dsm__s(" of a sensible size"));
+    if (!r->status && (!dsm__num_finite(m->rope_amplitude) || !dsm__num_finite(m->attn_scale)))
+        dsm__arch_fail(r, dsm__err(r->error, DSM__ERR_KEY_FINITE, dsm__s(dsm__arch_key(r, "rope.scaling.attn_factor")), dsm__s(" of a sensible size")));
     for (int i = 0; i < half && !r->status; i++) {
         double theta = dsm__num_pow64(base, -2.0 * i / m->n_rot), slow, keep = (i - low) / high;
         if (freqs) theta /= (double)freqs[i];
         slow = theta / factor; keep = ext < 0 || ext > 0 ? (1 - (keep < 0 ? 0 : keep > 1 ? 1 : keep)) * ext : 0;
         theta = keep < 0 || keep > 0 ? slow * (1 - keep) + theta * keep : slow;
-        if (!(theta > -64 && theta < 64)) r->status = dsm__err(r->error, DSM__ERR_ROPE_TABLE, dsm__t(m->architecture), dsm__i(i));
+        if (!(theta > -64 && theta < 64)) dsm__arch_fail(r, dsm__err(r->error, DSM__ERR_ROPE_TABLE, dsm__t(m->architecture), dsm__i(i)));
         if (m->rope_theta) m->rope_theta[i] = theta;
     }
 }
 
 /* --- tensors --- */
-DSM__FN char *dsm__arch_digits(char *to, uint64_t v) { char d[20]; int n = 0; do d[n++] = (char)('0' + v % 10); while (v /= 10); while (n) *to++ = d[--n]; *to = 0; return to; }
+DSM__FN char *dsm__arch_digits(char *to, uint64_t v) {
+    char d[20]; int n = 0;
+    do d[n++] = (char)('0' + v % 10); while (v /= 10);
+    while (n) *to++ = d[--n];
+    *to = 0; return to;
+}
 DSM__FN const char *dsm__arch_name(dsm__arch_reader *r, const char *name) { /* "attn_q.weight" -> "blk.3.attn_q.weight" inside a layer */
     char *p = r->name;
     if (r->layer >= 0) { memcpy(p, "blk.", 4); p = dsm__arch_digits(p + 4, (uint64_t)r->layer); *p++ = '.'; }
@@ -4930,22 +5151,25 @@ DSM__FN const dsm__tensor_ref *dsm__arch_tensor(dsm__arch_reader *r, const char 
     const dsm__tensor_ref *t; uint64_t want[4]; int n_want = ne2 != 1 ? 3 : ne1 != 1 ? 2 : 1;
     if (r->status) return NULL;
     t = dsm__file_tensor(r->f, dsm__arch_name(r, name)); want[0] = ne0; want[1] = ne1; want[2] = ne2; want[3] = 1;
-    if (!t) { if (required) r->status = dsm__err(r->error, DSM__ERR_TENSOR_MISSING, dsm__s(r->name)); return NULL; }
+    if (!t) { if (required) dsm__arch_fail(r, dsm__err(r->error, DSM__ERR_TENSOR_MISSING, dsm__s(r->name))); return NULL; }
     r->used[t - r->f->tensors] = 1;
     if (memcmp(t->ne, want, sizeof want) && !(flat && t->ne[0] == ne0 && t->ne[1] == ne1 * ne2 && t->ne[2] == 1 && t->ne[3] == 1)) {
         char is[96], should[96];
         dsm__arch_shape_text(is, t->ne, t->n_dims); dsm__arch_shape_text(should, want, n_want);
-        r->status = dsm__err(r->error, DSM__ERR_TENSOR_SHAPE, dsm__s(r->name), dsm__s(is), dsm__s(should)); return NULL; }
+        dsm__arch_fail(r, dsm__err(r->error, DSM__ERR_TENSOR_SHAPE, dsm__s(r->name), dsm__s(is), dsm__s(should))); return NULL; }
     if (t->fmt < 0) { /* only header_only lets them come this far */
         const char *type = dsm__fmt_ggml_name(t->ggml);
-        r->status = dsm__err(r->error, DSM__ERR_TENSOR_TYPE, dsm__t(r->m->architecture), dsm__t(t->name), dsm__u(t->ggml), dsm__s(*type == '?' ? "unknown" : type)); return NULL; }
-    if (t->n_rows > INT_MAX || t->ne[0] > INT_MAX) { r->status = dsm__err(r->error, DSM__ERR_TOO_LARGE, dsm__s(r->name)); return NULL; }
+        dsm__arch_fail(r, dsm__err(r->error, DSM__ERR_TENSOR_TYPE, dsm__t(r->m->architecture), dsm__t(t->name), dsm__u(t->ggml),
+            dsm__s(*type == '?' ? "unknown" : type))); return NULL; }
+    if (t->n_rows > INT_MAX || t->ne[0] > INT_MAX) { dsm__arch_fail(r, dsm__err(r->error, DSM__ERR_TOO_LARGE, dsm__s(r->name))); return NULL; }
     if (r->layer < r->m->n_layers) {
         uint64_t n = t->n_rows * t->ne[0]; const dsm__arch *m = r->m;
-        r->m->parameters += n; r->m->active += m->n_experts && ne2 == (uint64_t)m->n_experts && dsm__str_has(t->name, "_exps.") ? n / (uint64_t)m->n_experts * (uint64_t)m->n_used : n; }
+        r->m->parameters += n; r->m->active += m->n_experts && ne2 == (uint64_t)m->n_experts
+            && dsm__str_has(t->name, "_exps.") ? n / (uint64_t)m->n_experts * (uint64_t)m->n_used : n; }
     return t;
 }
-DSM__FN dsm__mat dsm__arch_mat(dsm__arch_reader *r, const char *name, int required, uint64_t cols, uint64_t rows, uint64_t count, int flat) { /* count matrices of rows x cols */
+/* count matrices of rows x cols */
+DSM__FN dsm__mat dsm__arch_mat(dsm__arch_reader *r, const char *name, int required, uint64_t cols, uint64_t rows, uint64_t count, int flat) {
     const dsm__tensor_ref *t = dsm__arch_tensor(r, name, required, cols, rows, count, flat); dsm__mat a;
     memset(&a, 0, sizeof a);
     if (t) { a.data = t->data; a.stride = t->stride; a.fmt = t->fmt; a.n_rows = (int)t->n_rows; a.n_cols = (int)t->ne[0]; a.present = 1; }
@@ -4954,104 +5178,123 @@ DSM__FN dsm__mat dsm__arch_mat(dsm__arch_reader *r, const char *name, int requir
 DSM__FN const float *dsm__arch_vector(dsm__arch_reader *r, const char *name, int required, uint64_t n) { /* as aligned F32 */
     const dsm__tensor_ref *t = dsm__arch_tensor(r, name, required, n, 1, 1, 0); float *to; unsigned off;
     if (!t) return NULL;
-    if (t->fmt != DSM__FMT_F32 && t->fmt != DSM__FMT_F16 && t->fmt != DSM__FMT_BF16) { r->status = dsm__err(r->error, DSM__ERR_TENSOR_FLOAT, dsm__s(r->name), dsm__s(dsm__fmt_ggml_name(t->ggml))); return NULL; }
+    if (t->fmt != DSM__FMT_F32 && t->fmt != DSM__FMT_F16 && t->fmt != DSM__FMT_BF16) {
+        dsm__arch_fail(r, dsm__err(r->error, DSM__ERR_TENSOR_FLOAT, dsm__s(r->name), dsm__s(dsm__fmt_ggml_name(t->ggml)))); return NULL; }
     off = (unsigned)((t->data ? (uint64_t)(uintptr_t)t->data : t->offset) & 3u);
     if (t->fmt == DSM__FMT_F32 && !off) return t->data ? (const float *)(const void *)t->data : dsm__arch_nowhere;
     to = (float *)dsm__mem_take(&r->vectors, n, sizeof *to);
     if (!t->data || !to) return dsm__arch_nowhere;
-    for (uint64_t i = 0; i < n; i++) to[i] = t->fmt == DSM__FMT_F32 ? dsm__num_bits(dsm__load32(t->data + 4 * i)) : t->fmt == DSM__FMT_F16 ? dsm__num_half(dsm__load16(t->data + 2 * i)) : dsm__num_bf16(dsm__load16(t->data + 2 * i));
+    for (uint64_t i = 0; i < n; i++) to[i] = t->fmt == DSM__FMT_F32 ? dsm__num_bits(dsm__load32(t->data + 4 * i)) : t->fmt == DSM__FMT_F16
+        ? dsm__num_half(dsm__load16(t->data + 2 * i)) : dsm__num_bf16(dsm__load16(t->data + 2 * i));
     return to;
 }
 DSM__FN void dsm__arch_bind_mla(dsm__arch_reader *r, dsm__layer *y) {
-    const dsm__arch *m = r->m; uint64_t D = (uint64_t)m->width, H = (uint64_t)m->n_heads, P = (uint64_t)m->nope, R = (uint64_t)m->n_rot, V = (uint64_t)m->head_v, latent = (uint64_t)m->latent, Q = (uint64_t)m->q_rank;
+    const dsm__arch *m = r->m; uint64_t width = (uint64_t)m->width, heads = (uint64_t)m->n_heads, nope = (uint64_t)m->nope, rot = (uint64_t)m->n_rot,
+        value = (uint64_t)m->head_v, latent = (uint64_t)m->latent, rank = (uint64_t)m->q_rank;
     int k_b, v_b, kv_b;
-    if (dsm__arch_present(r, "attn_q.weight")) y->q = dsm__arch_mat(r, "attn_q.weight", 1, D, H * (P + R), 1, 0);
+    if (dsm__arch_present(r, "attn_q.weight")) y->q = dsm__arch_mat(r, "attn_q.weight", 1, width, heads * (nope + rot), 1, 0);
     else {
-        if (!r->status && !Q) r->status = dsm__err(r->error, dsm__arch_present(r, "attn_q_a.weight") ? DSM__ERR_KEY_MISSING : DSM__ERR_TENSOR_MISSING, dsm__s(dsm__arch_present(r, "attn_q_a.weight") ? dsm__arch_key(r, "attention.q_lora_rank") : dsm__arch_name(r, "attn_q.weight")));
-        y->q_a = dsm__arch_mat(r, "attn_q_a.weight", 1, D, Q, 1, 0);
-        y->q_a_norm = dsm__arch_vector(r, "attn_q_a_norm.weight", 1, Q);
-        y->q_b = dsm__arch_mat(r, "attn_q_b.weight", 1, Q, H * (P + R), 1, 0); }
-    y->kv_a = dsm__arch_mat(r, "attn_kv_a_mqa.weight", 1, D, latent + R, 1, 0);
+        if (!r->status && !rank) dsm__arch_fail(r,
+            dsm__err(r->error, dsm__arch_present(r, "attn_q_a.weight") ? DSM__ERR_KEY_MISSING : DSM__ERR_TENSOR_MISSING,
+            dsm__s(dsm__arch_present(r, "attn_q_a.weight") ? dsm__arch_key(r, "attention.q_lora_rank") : dsm__arch_name(r, "attn_q.weight"))));
+        y->q_a = dsm__arch_mat(r, "attn_q_a.weight", 1, width, rank, 1, 0);
+        y->q_a_norm = dsm__arch_vector(r, "attn_q_a_norm.weight", 1, rank);
+        y->q_b = dsm__arch_mat(r, "attn_q_b.weight", 1, rank, heads * (nope + rot), 1, 0); }
+    y->kv_a = dsm__arch_mat(r, "attn_kv_a_mqa.weight", 1, width, latent + rot, 1, 0);
     y->kv_a_norm = dsm__arch_vector(r, "attn_kv_a_norm.weight", 1, latent);
     k_b = dsm__arch_present(r, "attn_k_b.weight"); v_b = dsm__arch_present(r, "attn_v_b.weight"); kv_b = dsm__arch_present(r, "attn_kv_b.weight");
-    if (!r->status && k_b != v_b && !kv_b) r->status = dsm__err(r->error, DSM__ERR_TENSOR_PAIR, dsm__s(k_b ? "attn_k_b.weight" : "attn_v_b.weight"), dsm__s(dsm__arch_name(r, k_b ? "attn_v_b.weight" : "attn_k_b.weight")));
-    if (!r->status && k_b != v_b) r->status = dsm__err(r->error, DSM__ERR_TENSOR_MISSING, dsm__s(dsm__arch_name(r, k_b ? "attn_v_b.weight" : "attn_k_b.weight")));
+    if (!r->status && k_b != v_b && !kv_b) dsm__arch_fail(r,
+        dsm__err(r->error, DSM__ERR_TENSOR_PAIR, dsm__s(k_b ? "attn_k_b.weight" : "attn_v_b.weight"),
+        dsm__s(dsm__arch_name(r, k_b ? "attn_v_b.weight" : "attn_k_b.weight"))));
+    if (!r->status && k_b != v_b) dsm__arch_fail(r,
+        dsm__err(r->error, DSM__ERR_TENSOR_MISSING, dsm__s(dsm__arch_name(r, k_b ? "attn_v_b.weight" : "attn_k_b.weight"))));
     y->split = k_b && v_b;
     if (y->split) {
-        y->k_b = dsm__arch_mat(r, "attn_k_b.weight", 1, P, latent, H, 1); y->v_b = dsm__arch_mat(r, "attn_v_b.weight", 1, latent, V, H, 1);
-        y->k_b_head_stride = y->k_b.stride * (size_t)latent; y->v_b_head_stride = y->v_b.stride * (size_t)V;
+        y->k_b = dsm__arch_mat(r, "attn_k_b.weight", 1, nope, latent, heads, 1); y->v_b = dsm__arch_mat(r, "attn_v_b.weight", 1, latent, value, heads, 1);
+        y->k_b_head_stride = y->k_b.stride * (size_t)latent; y->v_b_head_stride = y->v_b.stride * (size_t)value;
         if (kv_b && !r->status) { /* the same weights once more, not used */
             uint64_t all = r->m->parameters, active = r->m->active;
-            dsm__arch_mat(r, "attn_kv_b.weight", 1, latent, H * (P + V), 1, 0); r->m->parameters = all; r->m->active = active; }
+            dsm__arch_mat(r, "attn_kv_b.weight", 1, latent, heads * (nope + value), 1, 0); r->m->parameters = all; r->m->active = active; }
     } else {
-        y->kv_b = dsm__arch_mat(r, "attn_kv_b.weight", 1, latent, H * (P + V), 1, 0);
-        y->v_b = y->kv_b; y->v_b.n_rows = (int)(H * V); y->kv_b_head_stride = y->v_b_head_stride = y->kv_b.stride * (size_t)(P + V);
-        if (y->v_b.data) y->v_b.data += y->kv_b.stride * (size_t)P; }
-    y->o = dsm__arch_mat(r, "attn_output.weight", 1, H * V, D, 1, 0);
+        y->kv_b = dsm__arch_mat(r, "attn_kv_b.weight", 1, latent, heads * (nope + value), 1, 0);
+        y->v_b = y->kv_b; y->v_b.n_rows = (int)(heads * value); y->kv_b_head_stride = y->v_b_head_stride = y->kv_b.stride * (size_t)(nope + value);
+        if (y->v_b.data) y->v_b.data += y->kv_b.stride * (size_t)nope; }
+    y->o = dsm__arch_mat(r, "attn_output.weight", 1, heads * value, width, 1, 0);
 }
 DSM__FN void dsm__arch_bind_heads(dsm__arch_reader *r, dsm__layer *y) {
-    const dsm__arch *m = r->m; uint64_t D = (uint64_t)m->width, H = (uint64_t)m->n_heads, K = (uint64_t)m->n_kv_heads, d_k = (uint64_t)m->head_k, d_v = (uint64_t)m->head_v; int bias = m->family == DSM__ARCH_QWEN2;
-    y->q = dsm__arch_mat(r, "attn_q.weight", 1, D, H * d_k, 1, 0); y->q_bias = dsm__arch_vector(r, "attn_q.bias", bias, H * d_k);
-    y->k = dsm__arch_mat(r, "attn_k.weight", 1, D, K * d_k, 1, 0); y->k_bias = dsm__arch_vector(r, "attn_k.bias", bias, K * d_k);
-    y->v = dsm__arch_mat(r, "attn_v.weight", 1, D, K * d_v, 1, 0); y->v_bias = dsm__arch_vector(r, "attn_v.bias", bias, K * d_v);
-    y->o = dsm__arch_mat(r, "attn_output.weight", 1, H * d_v, D, 1, 0);
-    if (m->family == DSM__ARCH_QWEN3) { y->q_norm = dsm__arch_vector(r, "attn_q_norm.weight", 1, d_k); y->k_norm = dsm__arch_vector(r, "attn_k_norm.weight", 1, d_k); }
+    const dsm__arch *m = r->m; uint64_t width = (uint64_t)m->width, heads = (uint64_t)m->n_heads, kv_heads = (uint64_t)m->n_kv_heads, d_k = (uint64_t)m->head_k,
+        d_v = (uint64_t)m->head_v; int bias = m->family == DSM__ARCH_QWEN2;
+    y->q = dsm__arch_mat(r, "attn_q.weight", 1, width, heads * d_k, 1, 0); y->q_bias = dsm__arch_vector(r, "attn_q.bias", bias, heads * d_k);
+    y->k = dsm__arch_mat(r, "attn_k.weight", 1, width, kv_heads * d_k, 1, 0); y->k_bias = dsm__arch_vector(r, "attn_k.bias", bias, kv_heads * d_k);
+    y->v = dsm__arch_mat(r, "attn_v.weight", 1, width, kv_heads * d_v, 1, 0); y->v_bias = dsm__arch_vector(r, "attn_v.bias", bias, kv_heads * d_v);
+    y->o = dsm__arch_mat(r, "attn_output.weight", 1, heads * d_v, width, 1, 0);
+    if (m->family == DSM__ARCH_QWEN3) { y->q_norm = dsm__arch_vector(r, "attn_q_norm.weight", 1, d_k);
+        y->k_norm = dsm__arch_vector(r, "attn_k_norm.weight", 1, d_k); }
 }
 DSM__FN void dsm__arch_bind_experts(dsm__arch_reader *r, dsm__layer *y) {
-    dsm__arch *m = r->m; uint64_t D = (uint64_t)m->width, F = (uint64_t)m->expert_width, E = (uint64_t)m->n_experts, S; const dsm__tensor_ref *t; int top2;
+    dsm__arch *m = r->m; uint64_t width = (uint64_t)m->width, hidden = (uint64_t)m->expert_width, experts = (uint64_t)m->n_experts, shared;
+    const dsm__tensor_ref *t; int top2;
     y->moe = 1;
-    y->router = dsm__arch_mat(r, "ffn_gate_inp.weight", 1, D, E, 1, 0);
+    y->router = dsm__arch_mat(r, "ffn_gate_inp.weight", 1, width, experts, 1, 0);
     if (!r->status && y->router.fmt != DSM__FMT_F32 && y->router.fmt != DSM__FMT_F16 && y->router.fmt != DSM__FMT_BF16) {
-        t = dsm__file_tensor(r->f, r->name); r->status = dsm__err(r->error, DSM__ERR_TENSOR_FLOAT, dsm__s(r->name), dsm__s(dsm__fmt_ggml_name(t->ggml))); }
-    y->router_bias = dsm__arch_vector(r, "exp_probs_b.bias", 0, E);
+        t = dsm__file_tensor(r->f, r->name); dsm__arch_fail(r, dsm__err(r->error, DSM__ERR_TENSOR_FLOAT, dsm__s(r->name), dsm__s(dsm__fmt_ggml_name(t->ggml)))); }
+    y->router_bias = dsm__arch_vector(r, "exp_probs_b.bias", 0, experts);
     top2 = y->router_bias != NULL;
     if (m->group_top2 < 0) m->group_top2 = top2;
-    else if (m->group_top2 != top2 && !r->status) r->status = dsm__err(r->error, DSM__ERR_TENSOR_SOME, dsm__s(dsm__arch_name(r, "exp_probs_b.bias")));
+    else if (m->group_top2 != top2 && !r->status) dsm__arch_fail(r, dsm__err(r->error, DSM__ERR_TENSOR_SOME, dsm__s(dsm__arch_name(r, "exp_probs_b.bias"))));
     y->fused_gate_up = dsm__arch_present(r, "ffn_gate_up_exps.weight");
-    if (y->fused_gate_up) y->gate_exps = dsm__arch_mat(r, "ffn_gate_up_exps.weight", 1, D, 2 * F, E, 0);
-    else { y->gate_exps = dsm__arch_mat(r, "ffn_gate_exps.weight", 1, D, F, E, 0); y->up_exps = dsm__arch_mat(r, "ffn_up_exps.weight", 1, D, F, E, 0); }
-    y->down_exps = dsm__arch_mat(r, "ffn_down_exps.weight", 1, F, D, E, 0);
-    if (!r->status && m->n_shared < 0) { t = dsm__file_tensor(r->f, dsm__arch_name(r, "ffn_gate_shexp.weight")); m->n_shared = t && t->ne[1] / F <= 1024 ? (int)(t->ne[1] / F) : 0; }
+    if (y->fused_gate_up) y->gate_exps = dsm__arch_mat(r, "ffn_gate_up_exps.weight", 1, width, 2 * hidden, experts, 0);
+    else { y->gate_exps = dsm__arch_mat(r, "ffn_gate_exps.weight", 1, width, hidden, experts, 0);
+        y->up_exps = dsm__arch_mat(r, "ffn_up_exps.weight", 1, width, hidden, experts, 0); }
+    y->down_exps = dsm__arch_mat(r, "ffn_down_exps.weight", 1, hidden, width, experts, 0);
+    if (!r->status && m->n_shared < 0) { t = dsm__file_tensor(r->f, dsm__arch_name(r, "ffn_gate_shexp.weight"));
+        m->n_shared = t && t->ne[1] / hidden <= 1024 ? (int)(t->ne[1] / hidden) : 0; }
     if (m->n_shared > 0) {
-        S = F * (uint64_t)m->n_shared;
-        y->gate_shared = dsm__arch_mat(r, "ffn_gate_shexp.weight", 1, D, S, 1, 0); y->up_shared = dsm__arch_mat(r, "ffn_up_shexp.weight", 1, D, S, 1, 0);
-        y->down_shared = dsm__arch_mat(r, "ffn_down_shexp.weight", 1, S, D, 1, 0); }
+        shared = hidden * (uint64_t)m->n_shared;
+        y->gate_shared = dsm__arch_mat(r, "ffn_gate_shexp.weight", 1, width, shared, 1, 0);
+        y->up_shared = dsm__arch_mat(r, "ffn_up_shexp.weight", 1, width, shared, 1, 0);
+        y->down_shared = dsm__arch_mat(r, "ffn_down_shexp.weight", 1, shared, width, 1, 0); }
 }
 DSM__FN void dsm__arch_bind(dsm__arch_reader *r) { /* runs twice: to check and count, then with memory */
-    dsm__arch *m = r->m; uint64_t D = (uint64_t)m->width, F = (uint64_t)m->ffn_width, vocab = 0; const dsm__tensor_ref *t; dsm__layer scratch; const float *freqs;
+    dsm__arch *m = r->m; uint64_t width = (uint64_t)m->width, hidden = (uint64_t)m->ffn_width, vocab = 0; const dsm__tensor_ref *t; dsm__layer scratch;
+    const float *freqs;
     m->parameters = m->active = 0; m->group_top2 = -1; r->layer = -1;
     t = dsm__file_tensor(r->f, "token_embd.weight");
     if (t) vocab = t->ne[1];
-    m->embed = dsm__arch_mat(r, "token_embd.weight", 1, D, vocab, 1, 0); m->n_vocab = m->embed.n_rows;
-    m->output = dsm__arch_mat(r, "output.weight", 0, D, vocab, 1, 0);
+    m->embed = dsm__arch_mat(r, "token_embd.weight", 1, width, vocab, 1, 0); m->n_vocab = m->embed.n_rows;
+    m->output = dsm__arch_mat(r, "output.weight", 0, width, vocab, 1, 0);
     if (!m->output.present) m->output = m->embed;
-    m->output_norm = dsm__arch_vector(r, "output_norm.weight", 1, D);
+    m->output_norm = dsm__arch_vector(r, "output_norm.weight", 1, width);
     freqs = dsm__arch_vector(r, "rope_freqs.weight", 0, (uint64_t)m->n_rot / 2);
     dsm__arch_rope(r, r->f->header_only || !m->layers ? NULL : freqs);
     for (r->layer = 0; r->layer < r->n_blocks && !r->status; r->layer++) {
         dsm__layer *y = m->layers ? m->layers + r->layer : &scratch;
         memset(y, 0, sizeof *y);
-        y->attn_norm = dsm__arch_vector(r, "attn_norm.weight", 1, D); y->ffn_norm = dsm__arch_vector(r, "ffn_norm.weight", 1, D);
+        y->attn_norm = dsm__arch_vector(r, "attn_norm.weight", 1, width); y->ffn_norm = dsm__arch_vector(r, "ffn_norm.weight", 1, width);
         if (m->mla) dsm__arch_bind_mla(r, y); else dsm__arch_bind_heads(r, y);
         if (r->layer >= m->n_dense) dsm__arch_bind_experts(r, y);
-        else { y->gate = dsm__arch_mat(r, "ffn_gate.weight", 1, D, F, 1, 0); y->up = dsm__arch_mat(r, "ffn_up.weight", 1, D, F, 1, 0); y->down = dsm__arch_mat(r, "ffn_down.weight", 1, F, D, 1, 0); }
+        else { y->gate = dsm__arch_mat(r, "ffn_gate.weight", 1, width, hidden, 1, 0); y->up = dsm__arch_mat(r, "ffn_up.weight", 1, width, hidden, 1, 0);
+            y->down = dsm__arch_mat(r, "ffn_down.weight", 1, hidden, width, 1, 0); }
         if (r->layer < m->n_layers) continue;
-        y->eh_proj = dsm__arch_mat(r, "nextn.eh_proj.weight", 1, 2 * D, D, 1, 0);
-        y->enorm = dsm__arch_vector(r, "nextn.enorm.weight", 1, D); y->hnorm = dsm__arch_vector(r, "nextn.hnorm.weight", 1, D);
-        y->mtp_embed = dsm__arch_mat(r, "nextn.embed_tokens.weight", 0, D, vocab, 1, 0); y->mtp_head = dsm__arch_mat(r, "nextn.shared_head_head.weight", 0, D, vocab, 1, 0);
-        y->mtp_norm = dsm__arch_vector(r, "nextn.shared_head_norm.weight", 0, D);
+        y->eh_proj = dsm__arch_mat(r, "nextn.eh_proj.weight", 1, 2 * width, width, 1, 0);
+        y->enorm = dsm__arch_vector(r, "nextn.enorm.weight", 1, width); y->hnorm = dsm__arch_vector(r, "nextn.hnorm.weight", 1, width);
+        y->mtp_embed = dsm__arch_mat(r, "nextn.embed_tokens.weight", 0, width, vocab, 1, 0);
+        y->mtp_head = dsm__arch_mat(r, "nextn.shared_head_head.weight", 0, width, vocab, 1, 0);
+        y->mtp_norm = dsm__arch_vector(r, "nextn.shared_head_norm.weight", 0, width);
         if (!y->mtp_norm) y->mtp_norm = m->output_norm;
     }
     if (m->group_top2 < 0) m->group_top2 = 0;
     if (m->n_shared < 0) m->n_shared = 0;
 }
-DSM__FN uint64_t dsm__arch_print(const dsm__arch *m, const dsm__file *f) { /* what a snapshot must agree with. Reads a few bytes of a few tensors only: each costs a page from a disk */
-    int numbers[24]; uint64_t h = 1; size_t step = f->n_tensors / 16 + 1; uint32_t bits[4];
-    numbers[0] = m->family; numbers[1] = m->n_layers; numbers[2] = m->n_mtp; numbers[3] = m->width; numbers[4] = m->n_heads; numbers[5] = m->n_kv_heads; numbers[6] = m->head_k; numbers[7] = m->head_v;
-    numbers[8] = m->n_rot; numbers[9] = m->n_vocab; numbers[10] = m->latent; numbers[11] = m->q_rank; numbers[12] = m->n_experts; numbers[13] = m->n_used; numbers[14] = m->n_shared; numbers[15] = m->expert_width;
-    numbers[16] = m->n_dense; numbers[17] = m->ffn_width; numbers[18] = m->sigmoid; numbers[19] = m->normalize; numbers[20] = m->n_groups; numbers[21] = m->n_groups_used; numbers[22] = m->group_top2; numbers[23] = m->nope;
-    bits[0] = dsm__num_as_bits(m->eps); bits[1] = dsm__num_as_bits(m->attn_scale); bits[2] = dsm__num_as_bits(m->expert_scale); bits[3] = dsm__num_as_bits(m->rope_amplitude);
-    h = dsm__hash(numbers, sizeof numbers, h); h = dsm__hash(bits, sizeof bits, h);
+/* what a snapshot must agree with. Reads a few bytes of a few tensors only: each costs a page from a disk */
+DSM__FN uint64_t dsm__arch_print(const dsm__arch *m, const dsm__file *f) {
+    const int numbers[] = { m->family, m->n_layers, m->n_mtp, m->width, m->n_heads, m->n_kv_heads, m->head_k, m->head_v, m->n_rot, m->n_vocab, m->latent,
+        m->q_rank,
+        m->n_experts, m->n_used, m->n_shared, m->expert_width, m->n_dense, m->ffn_width, m->sigmoid, m->normalize, m->n_groups, m->n_groups_used, m->group_top2,
+            m->nope };
+    const float scales[] = { m->eps, m->attn_scale, m->expert_scale, m->rope_amplitude };
+    uint64_t h = 1; size_t step = f->n_tensors / 16 + 1;
+    h = dsm__hash(numbers, sizeof numbers, h); h = dsm__hash(scales, sizeof scales, h);
     for (int i = 0; i < m->n_rot / 2; i++) { float theta = (float)m->rope_theta[i]; h = dsm__hash(&theta, sizeof theta, h); }
     for (size_t i = 0; i < f->n_tensors; i++) {
         const dsm__tensor_ref *t = f->tensors + f->tensor_order[i]; uint64_t n = t->bytes < 256 ? t->bytes : 256;
@@ -5061,7 +5304,9 @@ DSM__FN uint64_t dsm__arch_print(const dsm__arch *m, const dsm__file *f) { /* wh
 }
 DSM__FN void dsm__arch_close(dsm__arch *m) { dsm_allocator a = m->allocator; dsm__mem_free(&a, m->block, m->block_size); memset(m, 0, sizeof *m); }
 DSM__FN dsm_status dsm__arch_load(dsm__arch_reader *r, int n_token_list) {
-    static const struct { const char *name; dsm__arch_family family; } known[] = { { "llama", DSM__ARCH_LLAMA }, { "qwen2", DSM__ARCH_QWEN2 }, { "qwen3", DSM__ARCH_QWEN3 }, { "deepseek", DSM__ARCH_DEEPSEEK }, { "deepseek2", DSM__ARCH_DEEPSEEK2 } };
+    static const struct { const char *name; dsm__arch_family family; } known[] = {
+        { "llama", DSM__ARCH_LLAMA }, { "qwen2", DSM__ARCH_QWEN2 }, { "qwen3", DSM__ARCH_QWEN3 }, { "deepseek", DSM__ARCH_DEEPSEEK },
+            { "deepseek2", DSM__ARCH_DEEPSEEK2 } };
     dsm__arch *m = r->m; const dsm__file *f = r->f; dsm__arena a; uint64_t vectors;
     for (size_t i = 0; i < DSM__COUNT(known); i++) if (dsm__str_is(m->architecture, known[i].name)) m->family = (int)known[i].family;
     if (!m->family) return dsm__err(r->error, DSM__ERR_ARCH, dsm__t(m->architecture));
@@ -5070,7 +5315,8 @@ DSM__FN dsm_status dsm__arch_load(dsm__arch_reader *r, int n_token_list) {
     dsm__arch_bind(r);
     if (r->status) return r->status;
     for (size_t i = 0; i < f->n_tensors; i++) /* a tensor without a place would mean other mathematics */
-        if (!r->used[i] && !dsm__str_has(f->tensors[i].name, ".attn_rot_embd")) return dsm__err(r->error, DSM__ERR_TENSOR_UNKNOWN, dsm__t(f->tensors[i].name), dsm__t(m->architecture));
+        if (!r->used[i] && !dsm__str_has(f->tensors[i].name, ".attn_rot_embd"))
+            return dsm__err(r->error, DSM__ERR_TENSOR_UNKNOWN, dsm__t(f->tensors[i].name), dsm__t(m->architecture));
     { uint64_t size = dsm__arch_uint(r, "vocab_size", 0, 0, UINT64_MAX - 1);
       if (r->status) return r->status;
       if (n_token_list > 0 && (uint64_t)n_token_list > size) size = (uint64_t)n_token_list;
@@ -5082,7 +5328,8 @@ DSM__FN dsm_status dsm__arch_load(dsm__arch_reader *r, int n_token_list) {
         m->rope_theta = (double *)dsm__mem_take(&a, (uint64_t)m->n_rot / 2, sizeof *m->rope_theta);
         r->vectors.base = (uint8_t *)dsm__mem_take(&a, vectors, 1); r->vectors.size = vectors; r->vectors.used = 0;
         if (pass) break;
-        if (!dsm__to_size(a.used, &m->block_size) || !(m->block = a.base = (uint8_t *)dsm__mem_alloc(&m->allocator, m->block_size))) { m->block_size = 0; return dsm__err(r->error, DSM__ERR_NO_MEMORY, dsm__u(a.used), dsm__s("the model's tables")); }
+        if (!dsm__to_size(a.used, &m->block_size) || !(m->block = a.base = (uint8_t *)dsm__mem_alloc(&m->allocator, m->block_size))) { m->block_size = 0;
+            return dsm__err(r->error, DSM__ERR_NO_MEMORY, dsm__u(a.used), dsm__s("the model's tables")); }
         a.size = a.used;
     }
     m->bytes = m->block_size;
@@ -5102,7 +5349,9 @@ DSM__FN dsm_status dsm__arch_open(dsm__arch *m, const dsm__file *f, const dsm_al
         const dsm__key_ref *k;
         m->vocabulary_only = 1; m->n_vocab = n_token_list;
         k = m->architecture.n < 32 ? dsm__file_key(f, dsm__arch_key(&r, "context_length")) : NULL;
-        if (k && k->count && dsm__file_width(k->type)) { dsm__file_number v = dsm__file_element(k, 0); m->context = v.whole && v.u <= DSM__ARCH_CONTEXT ? (int)v.u : 0; }
+        if (k && k->count && dsm__file_width(k->type)) {
+            dsm__file_number v = dsm__file_element(k, 0);
+            m->context = v.whole && v.u <= DSM__ARCH_CONTEXT ? (int)v.u : 0; }
         return DSM_OK; }
     if (!status) {
         r.used = (uint8_t *)dsm__mem_alloc(a, f->n_tensors);
@@ -5919,11 +6168,11 @@ DSM__FN void dsm__nn_cost(const dsm__arch *m, uint64_t *bytes, uint64_t *macs) {
 // >>backend
 /* The seam behind which layers are computed: Part IIb, the CPU as one instance of it, and one that records the calls on their way to another.
    Test: tests/same.c */
-struct dsm_model { /* filled in by desk */
+struct dsm_model { /* desk fills it in */
     dsm_allocator allocator; dsm_log log; dsm_progress progress;
     dsm__file file; dsm__tok tok; dsm__arch arch; dsm__pool pool;
     const dsm__kernels *kernels;
-    const dsm_backend *backend; void *weights; /* what its load returned */
+    const dsm_backend *backend; void *weights; int loaded; /* what its load returned, once it has */
     int header_only;
     int sessions;            /* open ones; atomic */
     uint64_t warmed;         /* bytes that dsm_model_warm has touched */
@@ -5935,7 +6184,7 @@ DSM__FN dsm_status dsm__be_cpu_plan(void *user, const dsm_model *model, const ds
     dsm__arena count; dsm__nn n;
     (void)user;
     memset(&count, 0, sizeof count); memset(&n, 0, sizeof n);
-    dsm__mem_take(&count, 1, sizeof n);
+    dsm__mem_take(&count, 1, sizeof n); memory->tables += count.used;
     dsm__nn_layout(&n, &count, &model->arch, model->pool.workers, desc, memory);
     if (count.wrapped) return dsm__err(error, DSM__ERR_TOO_LARGE, dsm__s("a session with this context"));
     return DSM_OK;
@@ -5989,7 +6238,7 @@ DSM__FN size_t dsm__be_cpu_row_bytes(void *user, const dsm_model *model, const d
     return dsm__kv_row_bytes(&kv);
 }
 DSM__FN void dsm__be_cpu_get_row(void *user, void *session, int layer, int position, void *row) { (void)user; dsm__kv_move(&((dsm__nn *)session)->kv, layer, position, (uint8_t *)row, 0); }
-DSM__FN void dsm__be_cpu_put_row(void *user, void *session, int layer, int position, const void *row) { 
+DSM__FN void dsm__be_cpu_put_row(void *user, void *session, int layer, int position, const void *row) {
     uint8_t *p; (void)user; memcpy(&p, &row, sizeof p); /* it is only read */
     dsm__kv_move(&((dsm__nn *)session)->kv, layer, position, p, 1);
 }
@@ -6159,7 +6408,7 @@ DSM__FN dsm_status dsm__run_sync(dsm_session *s, const int32_t *tokens, size_t n
     if (same < s->n_tokens || (size_t)same < n) { /* not the timeline that stands already */
         if (same < busy_to || s->chunk_at_logits) dsm__run_drop(s, same);
         s->next_running = 0;
-        memmove(s->tokens + same, tokens + same, (n - (size_t)same) * sizeof *tokens); /* tokens may be the timeline itself */
+        if (n > (size_t)same) memmove(s->tokens + same, tokens + same, (n - (size_t)same) * sizeof *tokens); /* tokens may be the timeline itself */
         s->n_tokens = (int)n;
         if (s->logits_to != (int)n) s->logits_from = s->logits_to = 0; }
     if (s->logits_from < s->n_done && s->desc.all_logits && !dsm__run_has_logits(s)) s->logits_from = s->logits_to = 0; /* rows are those of the last sync */
@@ -6784,7 +7033,7 @@ DSM__FN dsm_status dsm__turn_next(dsm_session *s, uint64_t budget_us, dsm_piece 
 }
 
 // >>desk
-/* Every public function: check the arguments, fill in defaults, call down, report. No other room calls a public function. Test: tests/misuse.c, tests/plan.c */
+/* Every public function: check the arguments, fill in defaults, call down, report. No other room calls a public function. Test: tests/misuse.c, tests/turns.c */
 DSMOE_API const char *dsm_version(void) { return DSM_VERSION; }
 DSMOE_API const char *dsm_status_name(dsm_status status) {
     switch (status) {
@@ -6821,6 +7070,7 @@ DSM__FN void dsm__desk_formats(const dsm__file *f, char *to, size_t cap) { /* th
 }
 DSM__FN void dsm__desk_free(dsm_model *m) {
     dsm_allocator a = m->allocator;
+    if (m->loaded) m->backend->unload(m->backend->user, m->weights);
     dsm__pool_close(&m->pool); dsm__arch_close(&m->arch); dsm__tok_close(&m->tok); dsm__file_close(&m->file);
     dsm__mem_free(&a, m, sizeof *m);
 }
@@ -6834,6 +7084,10 @@ DSMOE_API dsm_status dsm_model_open(dsm_model **model, const dsm_model_desc *des
     if (!desc->allocator.alloc != !desc->allocator.free) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("allocator"), dsm__s("needs both alloc and free, or neither"));
     if (!(m = (dsm_model *)dsm__mem_alloc(&desc->allocator, sizeof *m))) return dsm__err(error, DSM__ERR_NO_MEMORY, dsm__u(sizeof *m), dsm__s("the model"));
     m->allocator = desc->allocator; m->log = desc->log; m->progress = desc->progress; m->header_only = desc->header_only;
+    m->backend = desc->backend ? desc->backend : &dsm__be_cpu;
+    if (m->backend->version != DSM_BACKEND_VERSION) {
+        dsm__mem_free(&desc->allocator, m, sizeof *m);
+        return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("backend"), dsm__s("was made for another version of dsmoe.h")); }
     m->kernels = dsm__k_select(desc->isa);
     if (!m->kernels) {
         char names[160]; size_t n = 0;
@@ -6845,7 +7099,10 @@ DSMOE_API dsm_status dsm_model_open(dsm_model **model, const dsm_model_desc *des
     status = dsm__file_open(&m->file, desc, &m->allocator, error);
     if (status == DSM_OK) status = dsm__tok_open(&m->tok, &m->file, &m->allocator, &m->log, error);
     if (status == DSM_OK) status = dsm__arch_open(&m->arch, &m->file, &m->allocator, &m->log, m->tok.n_tokens, error);
-    if (status == DSM_OK && !desc->header_only) status = dsm__pool_open(&m->pool, &desc->jobs, desc->threads, error);
+    if (status == DSM_OK) status = dsm__pool_open(&m->pool, &desc->jobs, desc->threads, !desc->header_only, error);
+    if (status == DSM_OK && !desc->header_only && !m->arch.vocabulary_only) {
+        status = m->backend->load(m->backend->user, m, &m->weights, error);
+        m->loaded = status == DSM_OK; }
     if (status != DSM_OK) { dsm__desk_free(m); return status; }
     dsm__desk_printable(m->name, sizeof m->name, m->arch.name);
     dsm__desk_printable(m->architecture, sizeof m->architecture, m->arch.architecture);
@@ -6935,6 +7192,136 @@ DSMOE_API dsm_status dsm_model_tensor(const dsm_model *model, size_t i, dsm_tens
 }
 DSMOE_API const char *dsm_model_isa(const dsm_model *model) { return model ? model->kernels->isa : ""; }
 DSMOE_API int dsm_model_threads(const dsm_model *model) { return model && !model->header_only ? dsm__pool_workers(&model->pool) : 0; }
+
+/* ---- sessions ---- */
+DSM__FN dsm_status dsm__desk_runs(const dsm_model *model, dsm_error *error) { /* is this a model that a session can be of? */
+    if (model->arch.vocabulary_only) return dsm__err(error, DSM__ERR_NO_WEIGHTS);
+    if (model->arch.refused.status) { if (error) *error = model->arch.refused; return model->arch.refused.status; }
+    return DSM_OK;
+}
+DSM__FN dsm_status dsm__desk_plan(const dsm_model *model, const dsm_session_desc *desc, dsm_session_desc *full, uint64_t *turn_bytes, uint64_t *work_bytes, dsm_memory *memory, dsm_error *error) {
+    dsm_status status = dsm__desk_runs(model, error);
+    if (status == DSM_OK) status = dsm__run_defaults(model, desc, full, error);
+    if (status != DSM_OK) return status;
+    dsm__turn_sizes(model, full->context, turn_bytes, work_bytes);
+    return dsm__run_plan(model, full, *turn_bytes, *work_bytes, memory, error);
+}
+DSMOE_API dsm_status dsm_plan(const dsm_model *model, const dsm_session_desc *desc, dsm_memory *memory, dsm_error *error) {
+    dsm_session_desc full; uint64_t turn_bytes, work_bytes; dsm_memory found; dsm_status status;
+    DSM__DESK_MODEL(model);
+    if (!memory) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("memory"), dsm__s("is NULL"));
+    status = dsm__desk_plan(model, desc, &full, &turn_bytes, &work_bytes, &found, error);
+    if (status != DSM_OK) return status;
+    found.model_bytes = sizeof *model + model->file.bytes + model->tok.bytes + model->arch.bytes;
+    *memory = found;
+    return DSM_OK;
+}
+DSMOE_API dsm_status dsm_plan_context(const dsm_model *model, const dsm_session_desc *desc, uint64_t bytes, int *context, dsm_error *error) {
+    dsm_session_desc d; dsm_memory memory; dsm_status status; int low = 0, high = DSM__RUN_CONTEXT; /* low fits (0: nothing does), high + 1 does not */
+    DSM__DESK_MODEL(model);
+    if (!context) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("context"), dsm__s("is NULL"));
+    *context = 0;
+    memset(&d, 0, sizeof d);
+    if (desc) d = *desc;
+    d.context = 1;
+    if ((status = dsm_plan(model, &d, &memory, error)) != DSM_OK) return status; /* errors that no context changes */
+    while (low < high) {
+        d.context = low + (high - low + 1) / 2;
+        if (dsm_plan(model, &d, &memory, NULL) == DSM_OK && memory.session_bytes <= bytes) low = d.context; else high = d.context - 1; }
+    *context = low;
+    return DSM_OK;
+}
+DSMOE_API dsm_status dsm_session_open(dsm_session **session, dsm_model *model, const dsm_session_desc *desc, dsm_error *error) {
+    dsm_session_desc full; uint64_t turn_bytes, work_bytes; dsm_memory memory; dsm_status status;
+    if (!session) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("session"), dsm__s("is NULL: where should the session go?"));
+    *session = NULL;
+    DSM__DESK_MODEL(model);
+    if (model->header_only && !model->arch.vocabulary_only) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("model"), dsm__s("was opened with header_only: it has no weights to run"));
+    status = dsm__desk_plan(model, desc, &full, &turn_bytes, &work_bytes, &memory, error);
+    if (status != DSM_OK) return status;
+    if (model->arch.context > 0 && full.context > model->arch.context)
+        dsm__err_log(&model->log, DSM_LOG_WARNING, "a context of % tokens exceeds the % that the model was trained for: answers may get worse beyond them", dsm__i(full.context), dsm__i(model->arch.context));
+    return dsm__run_open(session, model, &full, turn_bytes, work_bytes, error);
+}
+DSMOE_API dsm_status dsm_session_close(dsm_session **session, dsm_error *error) {
+    dsm_status status;
+    if (!session || !*session) return DSM_OK;
+    if ((status = dsm__run_enter(*session, error)) != DSM_OK) return status;
+    dsm__k_float_leave((*session)->mode);
+    dsm__run_close(*session);
+    *session = NULL;
+    return DSM_OK;
+}
+#define DSM__DESK_SESSION(session) do { dsm_status entered; \
+    if (!(session)) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("session"), dsm__s("is NULL")); \
+    if ((entered = dsm__run_enter(session, error)) != DSM_OK) return entered; } while (0)
+DSMOE_API dsm_status dsm_session_sync(dsm_session *session, const int32_t *tokens, size_t n, size_t *kept, dsm_error *error) {
+    dsm_status status;
+    if (n && !tokens) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("tokens"), dsm__s("is NULL, n is not 0"));
+    DSM__DESK_SESSION(session);
+    status = dsm__run_sync(session, tokens, n, kept, error);
+    dsm__run_leave(session);
+    return status;
+}
+DSMOE_API dsm_status dsm_session_step(dsm_session *session, uint64_t budget_us, dsm_error *error) {
+    dsm_status status;
+    DSM__DESK_SESSION(session);
+    status = dsm__run_step(session, budget_us, 0, error);
+    dsm__run_leave(session);
+    return status;
+}
+DSMOE_API void dsm_session_cancel(dsm_session *session) { if (session) __atomic_store_n(&session->cancelled, 1, __ATOMIC_RELAXED); }
+DSMOE_API dsm_status dsm_session_progress(const dsm_session *session, uint64_t *done, uint64_t *wanted) {
+    if (!session) return DSM_E_ARGUMENT;
+    if (done) *done = __atomic_load_n(&session->progress_done, __ATOMIC_RELAXED);
+    if (wanted) *wanted = __atomic_load_n(&session->progress_wanted, __ATOMIC_RELAXED);
+    return DSM_OK;
+}
+DSMOE_API float *dsm_session_logits(dsm_session *session, int64_t i) { return session ? dsm__run_logits(session, i) : NULL; }
+DSMOE_API dsm_status dsm_session_rewind(dsm_session *session, size_t n, dsm_error *error) {
+    dsm_status status;
+    DSM__DESK_SESSION(session);
+    status = dsm__run_rewind(session, n, error);
+    dsm__run_leave(session);
+    return status;
+}
+DSMOE_API size_t dsm_session_length(const dsm_session *session) { return session ? (size_t)session->n_tokens : 0; }
+DSMOE_API const int32_t *dsm_session_tokens(const dsm_session *session) { return session ? session->tokens : NULL; }
+DSMOE_API size_t dsm_session_context(const dsm_session *session) { return session ? (size_t)session->desc.context : 0; }
+DSMOE_API dsm_status dsm_session_fork(dsm_session *to, dsm_session *from, size_t n, dsm_error *error) {
+    dsm_status status;
+    if (!from || to == from) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("from"), dsm__s("must be another session"));
+    DSM__DESK_SESSION(to);
+    status = dsm__run_enter(from, error);
+    if (status == DSM_OK) { status = dsm__run_fork(to, from, n, error); dsm__run_leave(from); }
+    dsm__run_leave(to);
+    return status;
+}
+DSMOE_API dsm_status dsm_session_save(dsm_session *session, const dsm_writer *writer, dsm_error *error) {
+    dsm_status status;
+    if (!writer || !writer->write) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("writer"), dsm__s("has no write function"));
+    DSM__DESK_SESSION(session);
+    status = dsm__run_save(session, writer, error);
+    dsm__run_leave(session);
+    return status;
+}
+DSMOE_API dsm_status dsm_session_load(dsm_session *session, const dsm_reader *reader, dsm_error *error) {
+    dsm_status status;
+    if (!reader || !reader->read_at) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("reader"), dsm__s("has no read_at function"));
+    DSM__DESK_SESSION(session);
+    status = dsm__run_load(session, reader, error);
+    dsm__run_leave(session);
+    return status;
+}
+DSMOE_API dsm_status dsm_session_stats(const dsm_session *session, dsm_stats *stats) {
+    uint64_t weights, macs;
+    if (!session || !stats) return DSM_E_ARGUMENT;
+    *stats = session->stats;
+    dsm__nn_cost(&session->model->arch, &weights, &macs);
+    stats->bytes_per_token = weights + (uint64_t)session->n_done * session->memory.per_token; stats->macs_per_prompt_token = macs;
+    return DSM_OK;
+}
+DSMOE_API void dsm_session_stats_reset(dsm_session *session) { if (session) memset(&session->stats, 0, sizeof session->stats); }
 
 /* ---- formats ---- */
 DSMOE_API const char *dsm_format_name(int i) { return i >= 0 && i < DSM__FMT_COUNT ? dsm__fmts[i].name : NULL; }

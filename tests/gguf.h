@@ -20,7 +20,8 @@ static void g_put64(g_buffer *b, uint64_t v) { g_put(b, &v, 8); }
 static void g_put_str(g_buffer *b, const char *s) { g_put64(b, strlen(s)); g_put(b, s, strlen(s)); }
 
 typedef struct g_key { char name[100]; uint32_t type; g_buffer value; } g_key;
-typedef struct g_tensor { char name[100]; int n_dims; uint64_t ne[5]; uint32_t type; uint64_t offset; float fill; } g_tensor; /* offset: UINT64_MAX: as it comes. fill: not 0: every F32 weight */
+/* offset: UINT64_MAX: as it comes. fill: not 0: every F32 weight */
+typedef struct g_tensor { char name[100]; int n_dims; uint64_t ne[5]; uint32_t type; uint64_t offset; float fill; } g_tensor;
 typedef struct g_model {
     g_key keys[96]; int n_keys;
     g_tensor tensors[200]; int n_tensors;
@@ -31,7 +32,8 @@ typedef struct g_model {
 } g_model;
 
 static g_key *g_find_key(g_model *g, const char *name) { for (int i = 0; i < g->n_keys; i++) if (!strcmp(g->keys[i].name, name)) return g->keys + i; return NULL; }
-static g_tensor *g_find(g_model *g, const char *name) { for (int i = 0; i < g->n_tensors; i++) if (!strcmp(g->tensors[i].name, name)) return g->tensors + i; return NULL; }
+static g_tensor *g_find(g_model *g, const char *name) { for (int i = 0; i < g->n_tensors; i++) if (!strcmp(g->tensors[i].name, name)) return g->tensors + i;
+    return NULL; }
 static g_key *g_key_raw(g_model *g, const char *name, uint32_t type) { /* new, or the old one emptied */
     g_key *k = g_find_key(g, name);
     if (!k) { k = g->keys + g->n_keys++; memset(k, 0, sizeof *k); strcpy(k->name, name); }
@@ -70,7 +72,8 @@ static g_tensor *g_add(g_model *g, const char *name, int n_dims, uint64_t a, uin
     memset(t, 0, sizeof *t); strcpy(t->name, name);
     t->n_dims = n_dims; t->ne[0] = a; t->ne[1] = b; t->ne[2] = c; t->ne[3] = t->ne[4] = 1; t->type = type; t->offset = UINT64_MAX; return t;
 }
-static void g_drop(g_model *g, const char *name) { g_tensor *t = g_find(g, name); if (t) memmove(t, t + 1, (size_t)(g->tensors + --g->n_tensors - t) * sizeof *t); }
+static DSM__UNUSED void g_drop(g_model *g, const char *name)
+    { g_tensor *t = g_find(g, name); if (t) memmove(t, t + 1, (size_t)(g->tensors + --g->n_tensors - t) * sizeof *t); }
 static void g_layer(g_model *g, int layer, const char *name, uint64_t a, uint64_t b, uint64_t c, uint32_t type) {
     char full[100];
     snprintf(full, sizeof full, "blk.%d.%s", layer, name);
@@ -85,7 +88,7 @@ static uint64_t g_bytes(const g_tensor *t) {
 static void g_field(g_model *g, int wide) { if (g->n_fields < 3000) { g->fields[g->n_fields] = g->out.n; g->wide[g->n_fields++] = wide; } }
 /* Writes it into g->out. first, last: only these tensors (a shard). */
 static void g_write_part(g_model *g, int first, int last) {
-    g_buffer *b = &g->out; uint64_t offset = 0, align = g->align ? g->align : 32; size_t data; static const uint8_t zero[8];
+    g_buffer *b = &g->out; uint64_t offset = 0, align = g->align ? g->align : 32; size_t data; static const uint8_t zero[8] = { 0 };
     b->n = 0; g->n_fields = 0;
     g_put(b, "GGUF", 4); g_field(g, 4); g_put32(b, g->version ? g->version : 3);
     g_field(g, 8); g_put64(b, (uint64_t)(last - first)); g_field(g, 8); g_put64(b, (uint64_t)g->n_keys);
@@ -109,7 +112,7 @@ static void g_write_part(g_model *g, int first, int last) {
     for (int i = first; i < last; i++) {
         const g_tensor *t = g->tensors + i; uint64_t n = g_bytes(t);
         for (uint64_t j = 0; j < n; j += 4) {
-            uint64_t r = dsm__num_random(g->seed + 1, (b->n - data) + ((uint64_t)i << 32)); float f = t->fill != 0 ? t->fill : (float)((double)(r >> 40) / 16777216 - .5);
+            uint64_t r = dsm__num_random(g->seed + 1, j + ((uint64_t)i << 32)); float f = t->fill != 0 ? t->fill : (float)((double)(r >> 40) / 16777216 - .5);
             uint8_t q[4]; size_t left = n - j < 4 ? (size_t)(n - j) : 4;
             memcpy(q, &r, 4);
             if (t->type == G_TYPE_F32) memcpy(q, &f, 4);
@@ -123,7 +126,8 @@ static void g_write(g_model *g) { g_write_part(g, 0, g->n_tensors); }
 
 /* A small model of an architecture: 2 layers (the second with experts where it has any), width 32, 4 heads. mla: 'A' fused, 'B' both, 'C' split; 0: no MLA. */
 static void g_make(g_model *g, const char *arch, int mla, int mtp) {
-    char key[128]; const int moe = !strncmp(arch, "deepseek", 8), layers = 2 + mtp; uint64_t d = 32, heads = 4, kv = 2, hd = 8, ff = 64, vocab = 40, latent = 32, rot = 4, nope = 8, vd = 8, q_rank = 24, e = 8, fe = 32;
+    char key[128]; const int moe = !strncmp(arch, "deepseek", 8), layers = 2 + mtp;
+    uint64_t d = 32, heads = 4, kv = 2, hd = 8, ff = 64, vocab = 40, latent = 32, rot = 4, nope = 8, vd = 8, q_rank = 24, e = 8, fe = 32;
     memset(g, 0, sizeof *g);
 #define G_U(name, v) (snprintf(key, sizeof key, "%s.%s", arch, name), g_u32(g, key, (double)(v)))
 #define G_F(name, v) (snprintf(key, sizeof key, "%s.%s", arch, name), g_f32(g, key, v))
@@ -136,7 +140,8 @@ static void g_make(g_model *g, const char *arch, int mla, int mtp) {
         G_U("leading_dense_block_count", 1); G_F("expert_weights_scale", 1);
     }
     if (mla) {
-        G_U("attention.head_count_kv", mla == 'C' ? 1 : heads); G_U("attention.kv_lora_rank", latent); G_U("attention.q_lora_rank", q_rank); G_U("rope.dimension_count", rot);
+        G_U("attention.head_count_kv", mla == 'C' ? 1 : heads); G_U("attention.kv_lora_rank", latent); G_U("attention.q_lora_rank", q_rank);
+        G_U("rope.dimension_count", rot);
         G_U("attention.key_length", mla == 'C' ? latent + rot : nope + rot); G_U("attention.value_length", mla == 'C' ? latent : vd);
         if (mla == 'C') { G_U("attention.key_length_mla", nope + rot); G_U("attention.value_length_mla", vd); }
         G_U("expert_gating_func", 2); G_U("expert_group_count", 4); G_U("expert_group_used_count", 2);
@@ -148,7 +153,8 @@ static void g_make(g_model *g, const char *arch, int mla, int mtp) {
     for (int i = 0; i < layers; i++) {
         g_layer(g, i, "attn_norm.weight", d, 0, 0, 0); g_layer(g, i, "ffn_norm.weight", d, 0, 0, 0);
         if (mla) {
-            g_layer(g, i, "attn_q_a.weight", d, q_rank, 0, 0); g_layer(g, i, "attn_q_a_norm.weight", q_rank, 0, 0, 0); g_layer(g, i, "attn_q_b.weight", q_rank, heads * (nope + rot), 0, 0);
+            g_layer(g, i, "attn_q_a.weight", d, q_rank, 0, 0); g_layer(g, i, "attn_q_a_norm.weight", q_rank, 0, 0, 0);
+            g_layer(g, i, "attn_q_b.weight", q_rank, heads * (nope + rot), 0, 0);
             g_layer(g, i, "attn_kv_a_mqa.weight", d, latent + rot, 0, 0); g_layer(g, i, "attn_kv_a_norm.weight", latent, 0, 0, 0);
             if (mla != 'C') g_layer(g, i, "attn_kv_b.weight", latent, heads * (nope + vd), 0, 0);
             if (mla == 'C') { g_layer(g, i, "attn_k_b.weight", nope, latent, heads, 0); g_layer(g, i, "attn_v_b.weight", latent, vd, heads, 0); }
@@ -158,7 +164,8 @@ static void g_make(g_model *g, const char *arch, int mla, int mtp) {
             uint64_t k = moe ? heads : kv;
             if (moe) { snprintf(key, sizeof key, "%s.attention.head_count_kv", arch); g_u32(g, key, (double)heads); }
             g_layer(g, i, "attn_q.weight", d, heads * hd, 0, 0); g_layer(g, i, "attn_k.weight", d, k * hd, 0, 0); g_layer(g, i, "attn_v.weight", d, k * hd, 0, 0);
-            if (!strcmp(arch, "qwen2")) { g_layer(g, i, "attn_q.bias", heads * hd, 0, 0, 0); g_layer(g, i, "attn_k.bias", k * hd, 0, 0, 0); g_layer(g, i, "attn_v.bias", k * hd, 0, 0, 0); }
+            if (!strcmp(arch, "qwen2")) { g_layer(g, i, "attn_q.bias", heads * hd, 0, 0, 0); g_layer(g, i, "attn_k.bias", k * hd, 0, 0, 0);
+                g_layer(g, i, "attn_v.bias", k * hd, 0, 0, 0); }
             if (!strcmp(arch, "qwen3")) { g_layer(g, i, "attn_q_norm.weight", hd, 0, 0, 0); g_layer(g, i, "attn_k_norm.weight", hd, 0, 0, 0); }
             g_layer(g, i, "attn_output.weight", heads * hd, d, 0, 0);
         }
@@ -166,7 +173,8 @@ static void g_make(g_model *g, const char *arch, int mla, int mtp) {
             g_layer(g, i, "ffn_gate_inp.weight", d, e, 0, 0);
             if (mla) g_layer(g, i, "exp_probs_b.bias", e, 0, 0, 0);
             g_layer(g, i, "ffn_gate_exps.weight", d, fe, e, 0); g_layer(g, i, "ffn_up_exps.weight", d, fe, e, 0); g_layer(g, i, "ffn_down_exps.weight", fe, d, e, 0);
-            g_layer(g, i, "ffn_gate_shexp.weight", d, fe, 0, 0); g_layer(g, i, "ffn_up_shexp.weight", d, fe, 0, 0); g_layer(g, i, "ffn_down_shexp.weight", fe, d, 0, 0);
+            g_layer(g, i, "ffn_gate_shexp.weight", d, fe, 0, 0); g_layer(g, i, "ffn_up_shexp.weight", d, fe, 0, 0);
+            g_layer(g, i, "ffn_down_shexp.weight", fe, d, 0, 0);
         } else { g_layer(g, i, "ffn_gate.weight", d, ff, 0, 0); g_layer(g, i, "ffn_up.weight", d, ff, 0, 0); g_layer(g, i, "ffn_down.weight", ff, d, 0, 0); }
         if (i < 2) continue;
         g_layer(g, i, "nextn.eh_proj.weight", 2 * d, d, 0, 0); g_layer(g, i, "nextn.enorm.weight", d, 0, 0, 0); g_layer(g, i, "nextn.hnorm.weight", d, 0, 0, 0);

@@ -27,7 +27,7 @@ int main(void) {
     int counts[] = { 1, 2, 3, 8, 17 }; dsm_error error; dsm_jobs none; memset(&none, 0, sizeof none);
     for (unsigned k = 0; k < sizeof counts / sizeof *counts; k++) {
         dsm__pool pool; int good = 1; caller callers[3]; pthread_t threads[3];
-        check(dsm__pool_open(&pool, &none, counts[k], &error) == DSM_OK && dsm__pool_workers(&pool) == counts[k], "the pool has the asked workers");
+        check(dsm__pool_open(&pool, &none, counts[k], 1, &error) == DSM_OK && dsm__pool_workers(&pool) == counts[k], "the pool has the asked workers");
         for (int i = 0; i < 5000; i++) good &= all_once(&pool, i % 65);
         check(good, "each slice runs once, busy workers");
         good = 1;
@@ -39,10 +39,10 @@ int main(void) {
     }
     {
         dsm__pool pool; int calls = 0; dsm_jobs jobs = none; jobs.user = &calls; jobs.workers = 4; jobs.parallel_for = host_for;
-        check(dsm__pool_open(&pool, &jobs, 0, &error) == DSM_OK && all_once(&pool, 9) && calls == 1, "the host's jobs are used");
+        check(dsm__pool_open(&pool, &jobs, 0, 1, &error) == DSM_OK && all_once(&pool, 9) && calls == 1, "the host's jobs are used");
         jobs.workers = 0;
-        check(dsm__pool_open(&pool, &jobs, 0, &error) == DSM_E_ARGUMENT && strstr(error.text, "workers"), "no workers: an error that names them");
-        check(dsm__pool_open(&pool, &none, 257, &error) == DSM_E_ARGUMENT && dsm__pool_open(&pool, &none, -1, &error) == DSM_E_ARGUMENT, "thread counts are bounded");
+        check(dsm__pool_open(&pool, &jobs, 0, 1, &error) == DSM_E_ARGUMENT && strstr(error.text, "workers"), "no workers: an error that names them");
+        check(dsm__pool_open(&pool, &none, 257, 1, &error) == DSM_E_ARGUMENT && dsm__pool_open(&pool, &none, -1, 1, &error) == DSM_E_ARGUMENT, "thread counts are bounded");
     }
     printf("%d passed, %d failed, 0 skipped\n", passed, failed);
     return failed != 0;

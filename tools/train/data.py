@@ -204,10 +204,8 @@ MORE, LESS = "[larger|bigger|greater|higher|more]", "[smaller|lower|less]"
 
 
 def make_sum(rng, add):
-    if rng.random() < 0.3:
-        a, b = number(rng, 3), number(rng, 3)
-    else:
-        a, b = number(rng, 5), number(rng, 5)
+    d = rng.choice([2, 3, 3, 3, 4, 4, 5])
+    a, b = number(rng, d), number(rng, d)
     if rng.random() < 0.2:
         b = min(99999, max(0, a + rng.randint(-99, 99)))
     text, wording = phrase(rng, ADD if add else SUB)
@@ -234,8 +232,8 @@ def make_sub(rng):
 
 def make_best(rng, largest, wordings=None):
     two = rng.random() < 0.2
-    d = rng.choice([2, 3, 3, 4])
-    numbers = [number(rng, d) for _ in range(2 if two else rng.randint(2, 6))]
+    d = rng.choice([2, 2, 3, 3, 3, 4])
+    numbers = [number(rng, d) for _ in range(2 if two else rng.choice([2, 3, 3, 4, 4, 5, 6]))]
     if rng.random() < 0.2:
         numbers = [max(0, numbers[0] + rng.randint(-30, 30)) for _ in numbers]
     sep = rng.choice([", ", ", ", ", ", " ", ",", "; ", " and ", " or "] if len(numbers) > 2 else [", ", " and ", " or ", " or ", " "])
@@ -626,15 +624,15 @@ def document(rng):
             if think and not last:
                 out.append((answer, 0))                        # history has lost its reasoning; never learn to answer so
             elif think:
-                if y < 0.03:                                   # what --no-think feeds
+                if y < 0.02:                                   # what --no-think feeds
                     out += [("<think>", 0), ("\n\n", 0), ("</think>", 0), ("\n\n", 0)]
-                elif y < 0.05:                                 # what a spent thinking budget feeds
+                elif y < 0.03:                                 # what a spent thinking budget feeds
                     out += [("<think>", 0), ("\n" + think[:rng.randrange(1, len(think))] + "\n", 0), ("</think>", 0), ("\n\n", 0)]
                 else:
                     out += [("<think>", 1), ("\n" + think + "\n", 1), ("</think>", 1), ("\n\n", 1)]
                 out.append((answer, 1))
             else:
-                if y < 0.05:
+                if y < 0.04:
                     out += [("<think>", 0), ("\n", 0), ("\n", 1), ("</think>", 1), ("\n\n", 1)]
                 out.append((answer, 1))
             out.append(("<｜end▁of▁sentence｜>", 1 if last or not think else 0))

@@ -2,8 +2,9 @@
 """Train Pocket on two CPU cores: train.py --out DIR --minutes 45     (resumes from DIR/train.pt when it exists)
 
 Two processes of one thread share each step's work; gradients are summed through shared memory.  Muon moves the matrices
-inside the blocks, AdamW the rest.  The rate is constant for 40 % of the time, then falls; for the last 40 % the forward
-pass uses weights rounded to Q4_0 where the int4 file will (gradients go straight through)."""
+inside the blocks, AdamW the rest.  The rate is constant for 40 % of the time, then falls.  The MTP layer joins for the
+last half; for the last 35 % the forward pass uses weights rounded to Q4_0 where the int4 file will (gradients go straight
+through)."""
 import os
 import sys
 if __name__ == "__main__" and "MALLOC_TOP_PAD_" not in os.environ:    # glibc must keep freed memory: about 10 % faster
@@ -22,7 +23,8 @@ import data
 from model import Model, q4_0, save
 from tokens import Tokenizer
 
-WORKERS, RATE, MUON_RATE, DECAY, BALANCE, MTP_SHARE, QUANTISE_FROM = 2, 2e-3, 0.02, 0.05, 0.002, 0.3, 0.6
+WORKERS, RATE, MUON_RATE, DECAY, BALANCE, MTP_SHARE = 2, 2e-3, 0.02, 0.05, 0.002, 0.3
+MTP_FROM, QUANTISE_FROM = 0.5, 0.65
 
 
 def batch(tokenizer, rng, n):
@@ -71,7 +73,7 @@ def worker(rank, args, tokenizer, grads, loads, update, clock, barrier):
                 adam[at:at + k] = 0
                 matrices.append((at, k, tuple(p.shape)))
         at += k
-    first, second, step, spent, seen = torch.zeros(n), torch.zeros(n), 0, 0.0, 0
+    first, second, step, spent, seen = torch.zeros(n), torch.zeros(n - n4), 0, 0.0, 0
     path, moes = args.out + "/train.pt", model.moes()
     if os.path.exists(path):
         s = torch.load(path)
@@ -88,11 +90,14 @@ def worker(rank, args, tokenizer, grads, loads, update, clock, barrier):
         if done >= QUANTISE_FROM:
             work[:n4] = q4_0(work[:n4])
         ids, weight, lens = batch(tokenizer, random.Random(step * WORKERS + rank + 1000003), args.batch // WORKERS)
-        hidden, ahead = model(ids, lens)
+        with_mtp = done >= MTP_FROM
+        hidden, ahead = model(ids, lens, with_mtp)
         i, y = targets(ids, weight, lens, 1)
-        j, z = targets(ids, weight, lens, 2)
         loss = F.cross_entropy(hidden.index_select(0, i) @ model.head.t(), y)
-        loss_mtp = F.cross_entropy(ahead.index_select(0, j) @ model.head.t(), z)
+        loss_mtp = torch.zeros(())
+        if with_mtp:
+            i, y = targets(ids, weight, lens, 2)
+            loss_mtp = F.cross_entropy(ahead.index_select(0, i) @ model.head.t(), y)
         grad.zero_()
         (loss + MTP_SHARE * loss_mtp).backward()
         grads[rank].copy_(grad)
@@ -102,8 +107,8 @@ def worker(rank, args, tokenizer, grads, loads, update, clock, barrier):
         rate = min(1, (step + 1) / 100) * (1 if done < 0.4 else max(0.02, (1 - done) / 0.6))
         g *= min(1.0, 1.0 / (g.norm().item() + 1e-6))
         first.mul_(0.9).add_(g, alpha=0.1)
-        second.mul_(0.98).addcmul_(g, g, value=0.02)
-        move = (first / (1 - 0.9 ** (step + 1))) / ((second / (1 - 0.98 ** (step + 1))).sqrt() + 1e-9) * (RATE * adam)
+        second.mul_(0.98).addcmul_(g[n4:], g[n4:], value=0.02)     # the first n4 are all matrices: Muon's
+        move = (first[n4:] / (1 - 0.9 ** (step + 1))) / ((second / (1 - 0.98 ** (step + 1))).sqrt() + 1e-9) * (RATE * adam[n4:])
         for m, (at, k, shape) in enumerate(matrices):              # the matrices are shared out
             if m % WORKERS == rank:
                 update[at:at + k] = orthogonal((first[at:at + k] * 0.9 + g[at:at + k] * 0.1).view(shape)).flatten() * MUON_RATE
@@ -111,17 +116,18 @@ def worker(rank, args, tokenizer, grads, loads, update, clock, barrier):
             now = time.time()
             clock[0], last = now - last, now
         barrier.wait()
-        master.mul_(1 - rate * RATE * decay).sub_(move + update, alpha=rate)
+        master.mul_(1 - rate * RATE * decay).sub_(update, alpha=rate)
+        master[n4:].sub_(move, alpha=rate)
         for b, x in zip(moes, load):
             b.bias += BALANCE * torch.sign(x.mean() - x)
             b.load.zero_()
         step, spent, seen = step + 1, spent + float(clock[0]), seen + len(ids) * WORKERS
         sums = [sums[0] + loss.item(), sums[1] + loss_mtp.item(), sums[2] + 1]
-        if rank == 0 and (step % 100 == 0 or spent >= total):
+        if rank == 0 and (step % 50 == 0 or spent >= total):
             bar = "#" * int(20 * spent / total)
             print("[%-20s] %4.1f of %g min, %4.1f left  step %d  %.2f M tokens, %d/s  loss %.4f  mtp %.4f  busiest expert %.2f"
                   % (bar, spent / 60, args.minutes, max(0, total - spent) / 60, step, seen / 1e6, seen / spent, sums[0] / sums[2],
-                     sums[1] / sums[2], (load.max(1)[0] / load.mean(1)).max()), flush=True)
+                     sums[1] / sums[2], (load.max(1)[0] / load.mean(1).clamp(min=1)).max()), flush=True)
             sums = [0.0, 0.0, 0]
         if rank == 0 and (spent - saved > 120 or spent >= total):
             saved = spent
@@ -135,7 +141,7 @@ if __name__ == "__main__":
     ap = argparse.ArgumentParser(description=__doc__)
     ap.add_argument("--out", required=True)
     ap.add_argument("--minutes", type=float, default=45)
-    ap.add_argument("--batch", type=int, default=3584, help="tokens a step")
+    ap.add_argument("--batch", type=int, default=2048, help="tokens a step")
     ap.add_argument("--merges", type=int, default=1400)
     args = ap.parse_args()
     os.makedirs(args.out, exist_ok=True)
