@@ -71,7 +71,7 @@
    DSMOE_NO_NEON       aarch64: plain C
    DSMOE_NO_DOTPROD    aarch64: plain NEON only
    DSMOE_NO_THREADS    no pool, no pthread; the host's jobs still work          libpthread
-   DSM_HEADER_NAME     the name of this file, if you renamed it ("dsmoe.h" by default: the kernels include it again, once per instruction set)
+   DSMOE_HEADER_NAME   not a switch: "the name of this file", if you renamed it (the kernels include it again, once per instruction set)
    Processors without a fused multiply-add (x86 before 2013) run the plain C pass through libm's fmaf: the same bits, very slowly.
 
    THE CONTRACT
@@ -617,6 +617,12 @@ DSM__FN int dsm__os_map_file(int fd, uint64_t offset, size_t size, dsm__os_map *
     if (p == MAP_FAILED) { memset(map, 0, sizeof *map); return errno; }
     map->base = (uint8_t *)p; map->at = map->base + (offset - start); map->size = size;
     return 0;
+}
+DSM__FN void dsm__os_map_shrink(dsm__os_map *map, size_t size) { /* keeps the first size bytes */
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), keep = ((size_t)(map->at - map->base) + size + page - 1) / page * page;
+    if (size >= map->size) return;
+    if (keep < map->base_size) { munmap(map->base + keep, map->base_size - keep); map->base_size = keep; }
+    map->size = size;
 }
 DSM__FN void dsm__os_unmap(dsm__os_map *map) { if (map->base) munmap(map->base, map->base_size); memset(map, 0, sizeof *map); }
 typedef enum dsm__os_advice { DSM__OS_WILL_NEED = 1, DSM__OS_DONT_NEED } dsm__os_advice;
@@ -3619,7 +3625,7 @@ DSM__FN dsm_status dsm__file_read(const dsm__file *f, int shard, const dsm_model
 DSM__FN dsm_status dsm__file_read_header(dsm__file *f, int shard, const dsm_model_desc *d, dsm__file_cursor *c, dsm__file_head *h, dsm_error *error) {
     dsm__file_shard *s = f->shards + shard; uint64_t cap = s->size < 1 << 20 ? s->size : 1 << 20, have = 0; uint8_t *old = NULL; dsm_status status = DSM_OK;
     for (;;) {
-        size_t n; uint8_t *p = dsm__to_size(cap, &n) ? (uint8_t *)dsm__mem_alloc(&f->allocator, n) : NULL;
+        size_t n; uint8_t *p = dsm__to_size(cap, &n) ? (uint8_t *)dsm__mem_alloc_raw(&f->allocator, n) : NULL;
         if (!p) status = dsm__err(error, DSM__ERR_NO_MEMORY, dsm__u(cap), dsm__s("the file's header"));
         else {
             if (have) memcpy(p, old, (size_t)have);
@@ -3631,7 +3637,7 @@ DSM__FN dsm_status dsm__file_read_header(dsm__file *f, int shard, const dsm_mode
         old = p; have = cap; c->window = p; c->n = cap;
         if (dsm__file_walk(c, h, NULL, NULL, shard, f->header_only)) break;
         if (!c->more) { dsm__mem_free(&f->allocator, old, (size_t)have); return c->status; }
-        cap = cap > s->size / 2 ? s->size : cap * 2;
+        cap = cap > s->size / 4 ? s->size : cap * 4;
     }
     s->copy = (uint8_t *)dsm__mem_alloc(&f->allocator, (size_t)h->end); s->header = h->end; /* what was read beyond it goes back */
     if (s->copy) memcpy(s->copy, old, (size_t)h->end); else status = dsm__err(error, DSM__ERR_NO_MEMORY, dsm__u(h->end), dsm__s("the file's header"));
@@ -3659,11 +3665,12 @@ DSM__FN dsm_status dsm__file_open_shard(dsm__file *f, int shard, const dsm_model
         if (s->offset > size || (d->use_fd && d->size > size - s->offset))
             return dsm__err(error, DSM__ERR_FILE_RANGE, dsm__u(d->size), dsm__u(d->offset), dsm__u(size));
         s->size = d->use_fd && d->size ? d->size : size - s->offset;
-        if (s->size && !f->header_only && !d->copy) {
-            if (!dsm__to_size(s->size, &n) || n > SIZE_MAX - (1u << 24)) return dsm__err(error, DSM__ERR_TOO_LARGE, dsm__t(dsm__file_name(f, shard)));
-            if (0 != (e = dsm__os_map_file(s->fd, s->offset, n, &s->map)))
-                return dsm__err(error, DSM__ERR_MAP, dsm__t(dsm__file_name(f, shard)), dsm__s(dsm__os_why(e)));
-            in_place = 1; }
+        if (s->size && (f->header_only || !d->copy)) {
+            e = !dsm__to_size(s->size, &n) || n > SIZE_MAX - (1u << 24) ? ENOMEM : dsm__os_map_file(s->fd, s->offset, n, &s->map);
+            in_place = !e;
+            if (e && !f->header_only) /* which can still be read */
+                return e == ENOMEM ? dsm__err(error, DSM__ERR_TOO_LARGE, dsm__t(dsm__file_name(f, shard)))
+                                   : dsm__err(error, DSM__ERR_MAP, dsm__t(dsm__file_name(f, shard)), dsm__s(dsm__os_why(e))); }
     }
     c.file = dsm__file_name(f, shard); c.size = s->size;
     if (!s->size) return dsm__err(error, DSM__ERR_FILE_MAGIC, dsm__t(c.file), dsm__s("it is empty"));
@@ -3671,6 +3678,7 @@ DSM__FN dsm_status dsm__file_open_shard(dsm__file *f, int shard, const dsm_model
         c.window = s->window = d->data ? (const uint8_t *)d->data : s->map.at; c.n = s->size;
         if (!dsm__file_walk(&c, h, NULL, NULL, shard, f->header_only)) return c.status;
         s->header = h->end;
+        if (f->header_only && s->map.base) dsm__os_map_shrink(&s->map, (size_t)h->end);
     } else if (0 != (status = dsm__file_read_header(f, shard, d, &c, h, error))) return status;
     s->n_tensors = h->n_tensors; s->data = dsm__round_up(h->end, h->alignment); s->alignment = (uint32_t)h->alignment;
     if (f->owns_fd && s->fd >= 0 && (in_place || f->header_only || shard)) dsm__file_close_fd(f, shard);
@@ -3821,7 +3829,7 @@ DSM__FN dsm_status dsm__file_load(dsm__file *f, const dsm_model_desc *d, dsm_err
     for (int i = 0; i < f->n_shards; i++) {
         dsm__file_shard *s = f->shards + i; dsm__file_cursor c;
         memset(&c, 0, sizeof c); h = first; h.n_tensors = s->n_tensors;
-        c.error = error; c.window = s->window; c.n = c.size = s->copy ? s->header : s->size; c.file = dsm__file_name(f, i);
+        c.error = error; c.window = s->window; c.n = c.size = s->copy || f->header_only ? s->header : s->size; c.file = dsm__file_name(f, i);
         if (!dsm__file_walk(&c, &h, i ? NULL : f->keys, f->tensors + total, i, f->header_only))
             return c.status ? c.status : dsm__err(error, DSM__ERR_FILE_CHANGED, dsm__t(c.file));
         total += s->n_tensors;
@@ -6718,7 +6726,7 @@ DSM__FN dsm_status dsm__pick_choose(float *logits, int n, const dsm_sampling *s,
                 top[j].id = i; top[j].logprob = x;
             }
         }
-        log_all = (double)best + dsm__num_log64((double)total) - DSM__PICK_BITS * 0.69314718055994531;
+        log_all = (double)best + dsm__num_log64((double)total) - (double)DSM__PICK_BITS * 0.69314718055994531;
         for (int i = 0; i < n_top; i++) { if (i < filled) top[i].logprob = (float)((double)top[i].logprob - log_all); else { top[i].id = -1; top[i].logprob = -INFINITY; } }
     }
     choice->id = at; choice->logprob = n_top < 0 ? 0 : (float)((double)best - log_all);

@@ -308,7 +308,7 @@ static void converse(chat *c) {
 }
 
 /* ---- The command line ---- */
-static void wrong(const char *what, const char *arg) { fprintf(stderr, "chat: %s%s%s\n%s", what, arg ? " " : "", arg ? arg : "", usage); exit(2); }
+static void wrong(const char *what, const char *arg) { fprintf(stderr, "chat: %s%s%s\n%.*schat --help explains the options\n", what, arg ? " " : "", arg ? arg : "", (int)strcspn(usage, "\n") + 1, usage); exit(2); }
 static int whole_number(const char *option, const char *s, int least) {
     char *end; long v; errno = 0; v = strtol(s, &end, 10);
     if (end == s || *end || errno || v < least || v > INT_MAX) { fprintf(stderr, "chat: %s needs a whole number, %d or more, not '%s'\n", option, least, s); exit(2); }
@@ -383,7 +383,6 @@ int main(int argc, char **argv) {
     if (dsm_model_open(&c.model, &model, &error) < 0) die(1, error.text);
     dsm_model_describe(c.model, &c.info, NULL);
     if (dsm_session_open(&c.session, c.model, &c.desc, &error) < 0) die(1, error.text);
-    if (c.desc.context > c.info.trained_context && c.info.trained_context) fprintf(stderr, "warning: -c %d is more than the %d tokens of context that the model was trained for\n", c.desc.context, c.info.trained_context);
     set_system(&c, c.system);
 
     if (prompt.n) {
