@@ -2426,14 +2426,20 @@ FN void K(down)(const uint8_t *w, size_t stride, int n_rows, const float *x, flo
     UNROLL for (int l = 0; l < 8; l += 4) {
         Reals c[8][DSM__COLUMNS]; const uint8_t *q = w + (size_t)l * stride;
         UNROLL for (int i = 0; i < 8; i++) UNROLL for (int v = 0; v < DSM__COLUMNS; v++) c[i][v] = K(fset)(0);
-        for (int p = l; p < n_rows; p += 16, q += 16 * stride)
-            UNROLL for (int i = 0; i < 8; i++) {
+        int p = l;
+#define DSM__ROW(c) { const Reals b = K(fset)(x[p + at]); \
+        UNROLL for (int v = 0; v < DSM__COLUMNS; v++) c[i][v] = K(fma)(K(wide)(q + v * ROWS * DSM__SIZE, type), b, c[i][v]); }
+        for (; p + 12 <= n_rows; p += 16, q += 4 * stride) /* (q walks, as products of the stride would fill the registers) */
+            UNROLL for (int i = 0; i < 8; i++, q += i == 4 ? 5 * stride : stride) {
                 const int at = i < 4 ? i : i + 4;
-                if (p + at < n_rows) {
-                    Reals b = K(fset)(x[p + at]);
-                    if (!l) DSM__PREFETCH(q + (size_t)at * stride + 64);
-                    UNROLL for (int v = 0; v < DSM__COLUMNS; v++)
-                        c[i][v] = K(fma)(K(wide)(q + (size_t)at * stride + v * ROWS * DSM__SIZE, type), b, c[i][v]); } }
+                if (type != DSM__K_F32 && !l) __builtin_prefetch(q + 64);
+                DSM__ROW(c) }
+        if (p < n_rows) { /* what is left of the last 16 rows */
+            Reals d[8][DSM__COLUMNS];
+            UNROLL for (int i = 0; i < 8; i++) UNROLL for (int v = 0; v < DSM__COLUMNS; v++) d[i][v] = c[i][v];
+            for (int i = 0; i < 8; i++, q += i == 4 ? 5 * stride : stride) { const int at = i < 4 ? i : i + 4; if (p + at < n_rows) DSM__ROW(d) }
+            UNROLL for (int i = 0; i < 8; i++) UNROLL for (int v = 0; v < DSM__COLUMNS; v++) c[i][v] = d[i][v]; }
+#undef DSM__ROW
         UNROLL for (int i = 0; i < 4; i++) UNROLL for (int v = 0; v < DSM__COLUMNS; v++) s[l + i][v] = c[i][v] + c[i + 4][v]; }
     UNROLL for (int v = 0; v < DSM__COLUMNS; v++) { /* (written out: gcc 12 warns about the loop) */
         const Reals a = (s[0][v] + s[4][v]) + (s[2][v] + s[6][v]), b = (s[1][v] + s[5][v]) + (s[3][v] + s[7][v]); K(fst)(y + v * ROWS, a + b); } }
@@ -2750,7 +2756,7 @@ OUT void K(gqa_scores8)(const uint8_t *keys, int dims, int t0, int t1, const dsm
         m = n - g < 64 ? n - g : 64;
         for (int c = 0; c < n16; c += 64) {
             const dsm__x64 *x = q + g * ldq + c / 64;
-            for (int i = 0; i < m; i++) { each[i] = x[i * ldq].dx; from[i] = x[i * ldq].from128[0] + x[i * ldq].from128[1] - DSM__MAGIC; }
+            for (int i = 0; i < m; i++) { each[i] = x[i * ldq].dx; from[i] = x[i * ldq].from128[0] - DSM__MAGIC + x[i * ldq].from128[1]; }
             for (int t = t0 & ~15; t < t1; t += 16) {
                 const uint8_t *p = keys + (size_t)(t / 16) * block; float d[16]; memcpy(d, p + n16 * 16 + c, 64);
                 K(blocks8)(p + c * 16, 64, n16 - c < 64 ? n16 - c : 64, (const uint8_t *)x->q, (size_t)ldq * sizeof *x, from, d, each, m, s + g * lds + t, lds, c > 0, 0); } }
@@ -3123,7 +3129,7 @@ DSM__FN int dsm__k_mla_query(const dsm__kernels *k, int form, int latent, int ro
         q.from[b * lanes + i] = DSM__MAGIC;
         if (i >= n) continue;
         if (!dsm__k_quantize_any(k, qa + i * lda + 64 * b, width, &x)) return 0;
-        q.dx[b * lanes + i] = x.dx; q.from[b * lanes + i] = x.from128[0] + x.from128[1] - DSM__MAGIC;
+        q.dx[b * lanes + i] = x.dx; q.from[b * lanes + i] = x.from128[0] - DSM__MAGIC + x.from128[1];
         for (int j = 0; j < n4; j++) memcpy(q.q + ((long)(16 * b + j) * lanes + i) * 4, x.q + 4 * j, 4); }
     dsm__k_turn(qr, ldr, n, rope, q.rope, lanes); return 1;
 }
@@ -3136,14 +3142,11 @@ DSM__FN long dsm__k_score_stride(int n_tokens) { return ((long)n_tokens + 15) / 
 
 /* ---- the floating-point state of this thread: nearest, subnormals kept, no traps. leave restores the caller's. ---- */
 DSM__FN uint64_t dsm__k_float_enter(void) {
-#if defined(__x86_64__) && !DSMOE_SCALAR_ONLY
-    const unsigned old = _mm_getcsr(); if ((old & 0xffc0u) != 0x1f80u) _mm_setcsr(0x1f80u | (old & 0x3fu));
-    return old;
-#elif defined(__x86_64__)
-    unsigned old, set; __asm__ volatile("stmxcsr %0" : "=m"(old)); set = 0x1f80u | (old & 0x3fu); __asm__ volatile("ldmxcsr %0" : : "m"(set));
+#if defined(__x86_64__)
+    unsigned old, set; __asm__ volatile("stmxcsr %0" : "=m"(old)); set = 0x1f80u | (old & 0x3fu); __asm__ volatile("ldmxcsr %0" : : "m"(set) : "memory");
     return old;
 #elif defined(__aarch64__)
-    uint64_t old, set = 0; __asm__ volatile("mrs %0, fpcr" : "=r"(old)); if (old) __asm__ volatile("msr fpcr, %0" : : "r"(set));
+    uint64_t old, set = 0; __asm__ volatile("mrs %0, fpcr" : "=r"(old)); if (old) __asm__ volatile("msr fpcr, %0" : : "r"(set) : "memory");
     return old;
 #else
     return 0;
@@ -3151,9 +3154,9 @@ DSM__FN uint64_t dsm__k_float_enter(void) {
 }
 DSM__FN void dsm__k_float_leave(uint64_t old) {
 #if defined(__x86_64__)
-    unsigned set = (unsigned)old; __asm__ volatile("ldmxcsr %0" : : "m"(set));
+    unsigned set = (unsigned)old; __asm__ volatile("ldmxcsr %0" : : "m"(set) : "memory");
 #elif defined(__aarch64__)
-    __asm__ volatile("msr fpcr, %0" : : "r"(old));
+    __asm__ volatile("msr fpcr, %0" : : "r"(old) : "memory");
 #else
     (void)old;
 #endif
