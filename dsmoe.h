@@ -6178,7 +6178,7 @@ DSM__FN void dsm__nn_cost(const dsm__arch *m, uint64_t *bytes, uint64_t *macs) {
 
 // >>backend
 /* The seam behind which layers are computed: Part IIb, the CPU as one instance of it, and one that records the calls on their way to another.
-   Test: tests/same.c */
+   Test: tests/backend.c */
 struct dsm_model { /* desk fills it in */
     dsm_allocator allocator; dsm_log log; dsm_progress progress;
     dsm__file file; dsm__tok tok; dsm__arch arch; dsm__pool pool;
