@@ -6659,11 +6659,13 @@ DSM__FN void dsm__pick_penalize(float *logits, int n, const int32_t *recent, siz
 /* Is every field a value that means something? Also for descriptors that a model's defaults will complete. */
 DSM__FN dsm_status dsm__pick_check(const dsm_sampling *s, int n_vocab, dsm_error *error) {
     const char *field = NULL, *why = NULL; const float off = (float)DSM_OFF;
-    if (!(s->temperature >= 0 && s->temperature <= DSM__PICK_HIGHEST) && s->temperature != DSM_GREEDY) { field = "temperature"; why = "must be a number above 0, or DSM_GREEDY, or 0 for the model's own"; }
+    if (!(s->temperature >= 0 && s->temperature <= DSM__PICK_HIGHEST) && s->temperature != DSM_GREEDY) {
+        field = "temperature"; why = "must be a number above 0, or DSM_GREEDY, or 0 for the model's own"; }
     else if (s->top_k < DSM_OFF) { field = "top_k"; why = "must be 1 or more, or DSM_OFF, or 0 for the model's own"; }
     else if (!(s->top_p >= 0 && s->top_p <= 1) && s->top_p != off) { field = "top_p"; why = "must be above 0 and at most 1, or DSM_OFF, or 0 for the model's own"; }
     else if (!(s->min_p >= 0 && s->min_p <= 1) && s->min_p != off) { field = "min_p"; why = "must be above 0 and at most 1, or DSM_OFF, or 0 for the model's own"; }
-    else if (!(s->repetition_penalty >= 0 && s->repetition_penalty <= DSM__PICK_HIGHEST) && s->repetition_penalty != off) { field = "repetition_penalty"; why = "must be a number above 0, or DSM_OFF, or 0 for the model's own"; }
+    else if (!(s->repetition_penalty >= 0 && s->repetition_penalty <= DSM__PICK_HIGHEST) && s->repetition_penalty != off) {
+        field = "repetition_penalty"; why = "must be a number above 0, or DSM_OFF, or 0 for the model's own"; }
     else if (s->repetition_window < DSM_OFF) { field = "repetition_window"; why = "must be 1 or more, or DSM_OFF, or 0 for 64"; }
     else if (s->n_bias < 0 || (s->n_bias && !s->bias)) { field = "n_bias"; why = "is negative, or there is no list"; }
     if (field) return dsm__err(error, DSM__ERR_SAMPLING, dsm__s(field), dsm__s(why));
@@ -6783,7 +6785,7 @@ typedef struct dsm__turn {
     dsm__turn_mode mode;           /* of the bytes in the buffer; IDLE: no turn is open */
     dsm__turn_event event; size_t event_at, event_skip; /* what happens after the first event_at bytes of the buffer; so many bytes of it are a tag */
     dsm_reason reason, last;       /* why the event END; last: END as soon as everything is said */
-    int trim;                      /* newlines at the front of the buffer go */
+    int trim, strip;               /* newlines at the front of the buffer go; one space at the front of the answer goes ("Assistant:" is followed by " Hello") */
     int32_t think, end_think, user; /* ids, or -1 */
     int letters;                   /* the vocabulary has no such tokens: look for the letters */
     int32_t closing[16]; int n_closing, at_closing; /* what closes the reasoning by force */
@@ -6837,7 +6839,9 @@ DSM__FN int dsm__turn_take(dsm__turn *t, dsm_piece *piece) {
             size_t i = 0;
             while (i < n && (at[i] == '\n' || at[i] == '\r' || at[i] == ' ')) i++;
             if (t->event == DSM__TURN_OPEN && i >= t->event_at) t->from += t->event_at, at += t->event_at, n -= t->event_at, t->event_at = 0;
-            else if (t->event || (n > i && !hold) || i > DSM__TURN_HELD) t->mode = DSM__TURN_TEXT;
+            else if (t->event || (n > i && !hold) || i > DSM__TURN_HELD) {
+                t->mode = DSM__TURN_TEXT;
+                if (t->strip && n && *at == ' ' && (!t->event || t->event_at)) { t->from++; at++; n--; if (t->event) t->event_at--; } }
             else hold = n;
         }
         if (t->mode == DSM__TURN_TEXT) { /* stop strings: the one that begins first */
@@ -6992,14 +6996,16 @@ DSM__FN dsm_status dsm__turn_begin(dsm_session *s, const dsm_turn_desc *desc, ds
         if (id == t->end_think) { closed = 1; inside = 0; }
         if ((id == t->user && id >= 0) || dsm__tok_is_end(tok, id)) break; }
     t->mode = inside ? DSM__TURN_THINK : closed ? DSM__TURN_TEXT : DSM__TURN_START;
-    t->trim = inside || closed;
+    t->trim = inside || closed; t->strip = desc->messages && tok->family == DSM_TEMPLATE_LLM;
     return DSM_OK;
 }
 /* Chooses a token and puts it on the timeline, or finds out why there is none. */
 DSM__FN dsm_status dsm__turn_choose(dsm_session *s, dsm__turn *t, dsm_error *error) {
     const dsm__tok *tok = &s->model->tok; dsm_choice choice; dsm_status status; size_t room, n; char *to; int is_end;
-    if (t->forced && t->at_closing < t->n_closing) { choice.id = t->closing[t->at_closing++]; choice.logprob = 0; for (int i = 0; i < DSM__TURN_TOP; i++) { t->top[i].id = -1; t->top[i].logprob = -INFINITY; } }
-    else {
+    if (t->forced && t->at_closing < t->n_closing) {
+        choice.id = t->closing[t->at_closing++]; choice.logprob = 0;
+        for (int i = 0; i < DSM__TURN_TOP; i++) { t->top[i].id = -1; t->top[i].logprob = -INFINITY; }
+    } else {
         float *logits = dsm__run_logits(s, DSM_OFF);
         if (!logits) return dsm__err(error, DSM__ERR_NO_LOGITS);
         status = dsm__pick_choose(logits, s->model->arch.n_vocab, &t->sampling, t->unused, s->tokens, (size_t)s->n_tokens, (uint64_t)s->n_tokens, &choice, t->top,
@@ -7441,7 +7447,8 @@ DSMOE_API dsm_status dsm_session_next(dsm_session *session, const dsm_sampling *
         logits = dsm__run_logits(s, DSM_OFF);
         if (status == DSM_OK && !logits) status = dsm__err(error, DSM__ERR_NO_LOGITS);
         if (status == DSM_OK && s->n_tokens >= s->desc.context) status = dsm__err(error, DSM__ERR_CONTEXT, dsm__i(s->n_tokens + 1), dsm__i(s->desc.context));
-        if (status == DSM_OK) status = dsm__pick_choose(logits, s->model->arch.n_vocab, &full, dsm__turn_of(s)->unused, s->tokens, (size_t)s->n_tokens, (uint64_t)s->n_tokens, &choice, NULL, DSM_OFF, error);
+        if (status == DSM_OK) status = dsm__pick_choose(logits, s->model->arch.n_vocab, &full, dsm__turn_of(s)->unused, s->tokens, (size_t)s->n_tokens,
+                                                        (uint64_t)s->n_tokens, &choice, NULL, DSM_OFF, error);
         if (status == DSM_OK) status = dsm__run_append(s, choice.id, error);
         if (status == DSM_OK) { s->next_running = 1; s->next_token = choice.id; }
     }
