@@ -4709,6 +4709,15 @@ DSM__FN dsm_status dsm__tok_encode(const dsm__tok *t, const char *text, size_t n
 DSM__FN dsm_token_kind dsm__tok_kind(const dsm__tok *t, int32_t id) {
     return id < 0 || id >= t->n_tokens ? DSM_TOKEN_UNUSED : (dsm_token_kind)(t->kind[id] & DSM__TOK_KIND);
 }
+DSM__FN int dsm__tok_is_padding(const dsm__tok *t, int32_t id) { /* no answer has it: unused, [PAD7] as older converters type it, or the control token that pads */
+    dsm_token_kind kind = dsm__tok_kind(t, id); dsm__str s;
+    if (kind == DSM_TOKEN_UNUSED) return 1;
+    if (t->kind[id] & DSM__TOK_END) return 0;
+    s = dsm__tok_str(t, (uint32_t)id);
+    if (kind != DSM_TOKEN_USER || s.n < 6 || memcmp(s.at, "[PAD", 4) || s.at[s.n - 1] != ']') return kind == DSM_TOKEN_CONTROL && id == t->pad;
+    for (size_t i = 4; i + 1 < s.n; i++) if (s.at[i] < '0' || s.at[i] > '9') return 0;
+    return 1;
+}
 DSM__FN int dsm__tok_is_end(const dsm__tok *t, int32_t id) { return id >= 0 && id < t->n_tokens && (t->kind[id] & DSM__TOK_END) != 0; }
 DSM__FN dsm__str dsm__tok_bytes(const dsm__tok *t, int32_t id, int special) {
     dsm_token_kind kind = dsm__tok_kind(t, id);
@@ -6788,7 +6797,7 @@ typedef struct dsm__turn {
     size_t length;                 /* of the timeline as this turn knows it */
     char *bytes; size_t cap, from, to; /* the buffer: bytes[from .. to-1] are not said yet */
     int32_t *ids;                  /* [context] of the prompt */
-    uint8_t *unused;               /* a bit for each id that no token uses */
+    uint8_t *unused;               /* a bit for each id that no token uses, or only padding */
     int32_t id; float logprob; int unreported; dsm_choice top[DSM__TURN_TOP]; /* of the newest token */
 } dsm__turn;
 
@@ -6915,7 +6924,7 @@ DSM__FN dsm__turn *dsm__turn_of(dsm_session *s) { /* laid out at the first use; 
     t = dsm__turn_layout(&m, model, s->desc.context);
     memset(t->unused, 0, ((size_t)model->arch.n_vocab + 7) / 8);
     for (int i = 0; model->tok.n_tokens && i < model->arch.n_vocab; i++)
-        if (dsm__tok_kind(&model->tok, i) == DSM_TOKEN_UNUSED) t->unused[i >> 3] = (uint8_t)(t->unused[i >> 3] | 1u << (i & 7));
+        if (dsm__tok_is_padding(&model->tok, i)) t->unused[i >> 3] = (uint8_t)(t->unused[i >> 3] | 1u << (i & 7));
     return t;
 }
 /* The model's own values: the file's general.sampling.* where it has them, else the family's. */
