@@ -4713,6 +4713,15 @@ DSM__FN dsm_status dsm__tok_encode(const dsm__tok *t, const char *text, size_t n
 DSM__FN dsm_token_kind dsm__tok_kind(const dsm__tok *t, int32_t id) {
     return id < 0 || id >= t->n_tokens ? DSM_TOKEN_UNUSED : (dsm_token_kind)(t->kind[id] & DSM__TOK_KIND);
 }
+DSM__FN int dsm__tok_is_padding(const dsm__tok *t, int32_t id) { /* no answer has it: unused, [PAD7] as older converters type it, or the control token that pads */
+    dsm_token_kind kind = dsm__tok_kind(t, id); dsm__str s;
+    if (kind == DSM_TOKEN_UNUSED) return 1;
+    if (t->kind[id] & DSM__TOK_END) return 0;
+    s = dsm__tok_str(t, (uint32_t)id);
+    if (kind != DSM_TOKEN_USER || s.n < 6 || memcmp(s.at, "[PAD", 4) || s.at[s.n - 1] != ']') return kind == DSM_TOKEN_CONTROL && id == t->pad;
+    for (size_t i = 4; i + 1 < s.n; i++) if (s.at[i] < '0' || s.at[i] > '9') return 0;
+    return 1;
+}
 DSM__FN int dsm__tok_is_end(const dsm__tok *t, int32_t id) { return id >= 0 && id < t->n_tokens && (t->kind[id] & DSM__TOK_END) != 0; }
 DSM__FN dsm__str dsm__tok_bytes(const dsm__tok *t, int32_t id, int special) {
     dsm_token_kind kind = dsm__tok_kind(t, id);
@@ -6299,6 +6308,7 @@ struct dsm_session {
     int chunk, chunk_at_logits, logits_row, logits_rows; /* tokens being computed behind n_done; 1: their layers are done; rows whose logits are wanted */
     float *logits;                 /* [V], or [context][V] */
     int logits_from, logits_to;    /* positions whose logits are there */
+    int logits_spent;              /* a choice has overwritten those of the last position: the next sync wants them anew */
     uint8_t *row; size_t row_bytes; /* of a snapshot */
     void *turn; uint64_t turn_bytes; void *work; uint64_t work_bytes; /* for a turn; for the tokeniser */
     int next_running; int32_t next_token; /* dsm_session_next has chosen, and is computing */
@@ -6418,10 +6428,10 @@ DSM__FN dsm_status dsm__run_sync(dsm_session *s, const int32_t *tokens, size_t n
     while (same < s->n_tokens && (size_t)same < n && s->tokens[same] == tokens[same]) same++;
     if (same < s->n_tokens || (size_t)same < n) { /* not the timeline that stands already */
         if (same < busy_to || s->chunk_at_logits) dsm__run_drop(s, same);
-        s->next_running = 0;
         if (n > (size_t)same) memmove(s->tokens + same, tokens + same, (n - (size_t)same) * sizeof *tokens); /* tokens may be the timeline itself */
-        s->n_tokens = (int)n;
-        if (s->logits_to != (int)n) s->logits_from = s->logits_to = 0; }
+        s->n_tokens = (int)n; s->logits_from = s->logits_to = 0; }
+    else if (s->logits_spent && dsm__run_has_logits(s)) s->logits_to--; /* penalties would count twice */
+    s->logits_spent = s->next_running = 0;
     if (s->logits_from < s->n_done && s->desc.all_logits && !dsm__run_has_logits(s)) s->logits_from = s->logits_to = 0; /* rows are those of the last sync */
     dsm__run_show(s);
     if (kept) *kept = (size_t)dsm__run_needed(s);
@@ -6456,7 +6466,7 @@ DSM__FN dsm_status dsm__run_chunk(dsm_session *s, const dsm_limit *limit, dsm_er
     if (status == DSM_OK && s->logits_rows) {
         int first = s->n_done + s->logits_row;
         status = be->logits(be->user, s->inner, s->logits_row, s->logits_rows, s->logits + (s->desc.all_logits ? (size_t)first * n_vocab : 0), limit, error);
-        if (status == DSM_OK) { if (!s->desc.all_logits || s->logits_to != first) s->logits_from = first; s->logits_to = first + s->logits_rows; } }
+        if (status == DSM_OK) { if (!s->desc.all_logits || s->logits_to != first) s->logits_from = first; s->logits_to = first + s->logits_rows; s->logits_spent = 0; } }
     if (status == DSM_MORE || status == DSM_E_CANCELLED) return status;
     if (status != DSM_OK) { dsm__run_drop(s, s->n_done); s->logits_from = s->logits_to = 0; return status; }
     s->n_done += s->chunk; s->chunk = s->chunk_at_logits = 0;
@@ -6795,7 +6805,7 @@ typedef struct dsm__turn {
     size_t length;                 /* of the timeline as this turn knows it */
     char *bytes; size_t cap, from, to; /* the buffer: bytes[from .. to-1] are not said yet */
     int32_t *ids;                  /* [context] of the prompt */
-    uint8_t *unused;               /* a bit for each id that no token uses */
+    uint8_t *unused;               /* a bit for each id that no token uses, or only padding */
     int32_t id; float logprob; int unreported; dsm_choice top[DSM__TURN_TOP]; /* of the newest token */
 } dsm__turn;
 
@@ -6924,7 +6934,7 @@ DSM__FN dsm__turn *dsm__turn_of(dsm_session *s) { /* laid out at the first use; 
     t = dsm__turn_layout(&m, model, s->desc.context);
     memset(t->unused, 0, ((size_t)model->arch.n_vocab + 7) / 8);
     for (int i = 0; model->tok.n_tokens && i < model->arch.n_vocab; i++)
-        if (dsm__tok_kind(&model->tok, i) == DSM_TOKEN_UNUSED) t->unused[i >> 3] = (uint8_t)(t->unused[i >> 3] | 1u << (i & 7));
+        if (dsm__tok_is_padding(&model->tok, i)) t->unused[i >> 3] = (uint8_t)(t->unused[i >> 3] | 1u << (i & 7));
     return t;
 }
 /* The model's own values: the file's general.sampling.* where it has them, else the family's. */
@@ -7008,6 +7018,7 @@ DSM__FN dsm_status dsm__turn_choose(dsm_session *s, dsm__turn *t, dsm_error *err
     } else {
         float *logits = dsm__run_logits(s, DSM_OFF);
         if (!logits) return dsm__err(error, DSM__ERR_NO_LOGITS);
+        s->logits_spent = 1;
         status = dsm__pick_choose(logits, s->model->arch.n_vocab, &t->sampling, t->unused, s->tokens, (size_t)s->n_tokens, (uint64_t)s->n_tokens, &choice, t->top,
                                   t->desc.n_top ? t->desc.n_top : DSM_OFF, error);
         if (status != DSM_OK) return status;
@@ -7444,7 +7455,7 @@ DSMOE_API dsm_status dsm_session_next(dsm_session *session, const dsm_sampling *
     if ((status = dsm__run_enter(s, error)) != DSM_OK) return status;
     if (!s->next_running) {
         status = dsm__turn_sampling(s->model, sampling, &full, error);
-        logits = dsm__run_logits(s, DSM_OFF);
+        logits = dsm__run_logits(s, DSM_OFF); s->logits_spent = 1;
         if (status == DSM_OK && !logits) status = dsm__err(error, DSM__ERR_NO_LOGITS);
         if (status == DSM_OK && s->n_tokens >= s->desc.context) status = dsm__err(error, DSM__ERR_CONTEXT, dsm__i(s->n_tokens + 1), dsm__i(s->desc.context));
         if (status == DSM_OK) status = dsm__pick_choose(logits, s->model->arch.n_vocab, &full, dsm__turn_of(s)->unused, s->tokens, (size_t)s->n_tokens,
