@@ -6939,7 +6939,7 @@ DSM__FN dsm__turn *dsm__turn_of(dsm_session *s) { /* laid out at the first use; 
 }
 /* The model's own values: the file's general.sampling.* where it has them, else the family's. */
 DSM__FN void dsm__turn_defaults(const dsm_model *model, dsm_sampling *s) {
-    const dsm__file *f = &model->file; double v; uint64_t n; dsm_sampling own;
+    const dsm__file *f = &model->file; double v = 0; uint64_t n = 0; dsm_sampling own;
     dsm__pick_defaults(s, model->tok.family, model->arch.mla);
     own = *s;
     if (dsm__file_f64(f, "general.sampling.temp", -2, &v, NULL) == DSM_OK && v >= 0 && v < 1e6) own.temperature = v > 0 ? (float)v : DSM_GREEDY;
