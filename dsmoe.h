@@ -587,7 +587,7 @@ typedef struct dsm__os_map { uint8_t *at, *base; size_t size, base_size; } dsm__
 DSM__FN uint64_t dsm__os_clock_us(void) { struct timespec t; clock_gettime(CLOCK_MONOTONIC, &t); return (uint64_t)t.tv_sec * 1000000u + (uint64_t)t.tv_nsec / 1000u; }
 
 DSM__FN int dsm__os_open(const char *path, int *fd) {
-    do *fd = open(path, O_RDONLY | O_CLOEXEC); while (*fd < 0 && errno == EINTR);
+    do *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); while (*fd < 0 && errno == EINTR); /* a pipe without a writer must not wait */
     return *fd < 0 ? errno : 0;
 }
 DSM__FN void dsm__os_close(int fd) { close(fd); }

@@ -106,6 +106,7 @@ static void sources(void) {
     memset(&d, 0, sizeof d); d.path = "/nowhere/at/all.gguf"; open_desc(&o, &d);
     checkf(o.status == DSM_E_IO && strstr(o.error.text, "/nowhere/at/all.gguf") && strstr(o.error.text, "no such file"), "no file", o.error.text); shut(&o);
     d.path = folder; open_desc(&o, &d); checkf(o.status == DSM_E_IO && strstr(o.error.text, "directory"), "a directory", o.error.text); shut(&o);
+    d.path = save("pipe", "", 0); erase("pipe"); if (!mkfifo(d.path, 0600)) { open_desc(&o, &d); checkf(o.status == DSM_E_IO && strstr(o.error.text, "regular"), "a pipe that nobody writes to", o.error.text); shut(&o); erase("pipe"); }
     d.path = save("empty", "", 0); open_desc(&o, &d); checkf(o.status == DSM_E_FORMAT && strstr(o.error.text, "empty"), "an empty file", o.error.text); shut(&o);
     { int fd; save("short", "GGUFxxxx", 8); if (dsm__os_open(path, &fd)) exit(2);
       memset(&d, 0, sizeof d); d.use_fd = 1; d.fd = fd; d.offset = 9; open_desc(&o, &d); check(o.status == DSM_E_ARGUMENT, "offset beyond the file"); shut(&o);
