@@ -4709,12 +4709,12 @@ DSM__FN dsm_status dsm__tok_encode(const dsm__tok *t, const char *text, size_t n
 DSM__FN dsm_token_kind dsm__tok_kind(const dsm__tok *t, int32_t id) {
     return id < 0 || id >= t->n_tokens ? DSM_TOKEN_UNUSED : (dsm_token_kind)(t->kind[id] & DSM__TOK_KIND);
 }
-DSM__FN int dsm__tok_is_padding(const dsm__tok *t, int32_t id) { /* no answer has it: unused, [PAD7] as older converters type it, or the control token that pads */
+DSM__FN int dsm__tok_is_padding(const dsm__tok *t, int32_t id) { /* no answer has it: unused, [PAD7] as older converters type it, or the special token that pads */
     dsm_token_kind kind = dsm__tok_kind(t, id); dsm__str s;
     if (kind == DSM_TOKEN_UNUSED) return 1;
     if (t->kind[id] & DSM__TOK_END) return 0;
     s = dsm__tok_str(t, (uint32_t)id);
-    if (kind != DSM_TOKEN_USER || s.n < 6 || memcmp(s.at, "[PAD", 4) || s.at[s.n - 1] != ']') return kind == DSM_TOKEN_CONTROL && id == t->pad;
+    if (kind != DSM_TOKEN_USER || s.n < 6 || memcmp(s.at, "[PAD", 4) || s.at[s.n - 1] != ']') return (kind == DSM_TOKEN_CONTROL || kind == DSM_TOKEN_USER) && id == t->pad;
     for (size_t i = 4; i + 1 < s.n; i++) if (s.at[i] < '0' || s.at[i] > '9') return 0;
     return 1;
 }
@@ -6498,7 +6498,7 @@ DSM__FN dsm_status dsm__run_fork(dsm_session *to, dsm_session *from, size_t n, d
     if (status != DSM_OK) return status;
     if (n) memcpy(to->tokens, from->tokens, n * sizeof *to->tokens);
     to->n_tokens = to->n_done = (int)n;
-    last = n == (size_t)from->n_tokens ? dsm__run_logits(from, -1) : NULL;
+    last = n == (size_t)from->n_tokens && !from->logits_spent ? dsm__run_logits(from, -1) : NULL;
     if (last) {
         to->logits_from = (int)n - 1; to->logits_to = (int)n;
         memcpy(dsm__run_logits(to, -1), last, (size_t)to->model->arch.n_vocab * sizeof *last); }
