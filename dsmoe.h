@@ -349,8 +349,8 @@ DSMOE_API dsm_status dsm_session_close(dsm_session **session, dsm_error *error);
 DSMOE_API dsm_status dsm_session_sync(dsm_session *session, const int32_t *tokens, size_t n, size_t *kept, dsm_error *error);
 /* Computes what sync asked for, for at most budget_us microseconds (0: all of it): MORE or DONE. */
 DSMOE_API dsm_status dsm_session_step(dsm_session *session, uint64_t budget_us, dsm_error *error);
-/* Chooses the next token from the last logits, appends it and computes it, under the same kind of budget: MORE, or DONE with *token set. The token is
-   chosen in the first call. CONTEXT: full; nothing changed. sampling NULL: greedy. */
+/* Chooses the next token from the last logits, appends it and computes it, under the same kind of budget: MORE, or DONE. The token is chosen in the first call
+   and *token set by every one. CONTEXT: full; nothing changed. sampling NULL: greedy. ARGUMENT: no logits; step comes first. */
 DSMOE_API dsm_status dsm_session_next(dsm_session *session, const dsm_sampling *sampling, uint64_t budget_us, int32_t *token, dsm_error *error);
 DSMOE_API void dsm_session_cancel(dsm_session *session); /* from any thread: the running or next step returns CANCELLED; what was computed stays */
 DSMOE_API dsm_status dsm_session_progress(const dsm_session *session, uint64_t *done, uint64_t *wanted); /* tokens; from any thread */
@@ -408,20 +408,21 @@ typedef struct dsm_turn_desc {
     dsm_think think;
     int think_budget;       /* reasoning tokens after which it is closed by force; 0 or DSM_OFF: none */
     int max_tokens;         /* of reasoning and answer together; 0: until the end token or a full context */
-    const char *const *stop; int n_stop; /* strings that end the answer and are not part of it; at most 16 of at most 64 bytes */
-    int n_top;              /* the likeliest alternatives of every token, at most 20 */
+    const char *const *stop; int n_stop; /* strings that end the answer (not the reasoning) and are not part of it; at most 16 of at most 64 bytes */
+    int n_top;              /* the likeliest alternatives of every token, at most 20; 0: no log-probabilities */
 } dsm_turn_desc; /* everything it points to must stay until dsm_turn_end */
 
 typedef enum dsm_piece_kind { DSM_PIECE_NONE = 0, DSM_PIECE_THINK, DSM_PIECE_TEXT, DSM_PIECE_END } dsm_piece_kind;
 typedef enum dsm_reason { DSM_REASON_NONE = 0, DSM_REASON_END_TOKEN, DSM_REASON_STOP, DSM_REASON_LENGTH, DSM_REASON_CONTEXT, DSM_REASON_CANCELLED } dsm_reason;
 typedef struct dsm_piece {
     dsm_piece_kind kind;
-    const char *text; size_t size; /* whole characters; the session's, until the next call */
-    int32_t id; float logprob;     /* the newest token */
-    const dsm_choice *top; int n_top;
+    const char *text; size_t size; /* whole characters; the session's, until the next call. Newlines around reasoning are left out */
+    int32_t id; float logprob;     /* the newest token, or -1; with n_top each token comes in a piece, if need be one of size 0 */
+    const dsm_choice *top; int n_top; /* the likeliest first; id -1 where the token was not chosen but forced */
     dsm_reason reason;             /* with DSM_PIECE_END */
 } dsm_piece;
-/* Tokenises, and syncs the session. CONTEXT: the prompt does not fit. ARGUMENT: no messages, or too many stop strings. */
+/* Tokenises, and syncs the session; a turn left open is ended first. CONTEXT: the prompt does not fit. ARGUMENT: no messages, or too many stop strings. After an
+   error nothing has changed. A text without special tokens of over 8 bytes for each token of context needs temporary memory from the model's allocator. */
 DSMOE_API dsm_status dsm_turn_begin(dsm_session *session, const dsm_turn_desc *desc, dsm_error *error);
 /* Works for at most budget_us (0: until there is something to say). MORE: piece->kind is NONE (still computing the prompt or the token),
    THINK or TEXT; DONE: END, with the reason. A full context, a cancellation and a limit are reasons, not errors. */
@@ -2425,14 +2426,20 @@ FN void K(down)(const uint8_t *w, size_t stride, int n_rows, const float *x, flo
     UNROLL for (int l = 0; l < 8; l += 4) {
         Reals c[8][DSM__COLUMNS]; const uint8_t *q = w + (size_t)l * stride;
         UNROLL for (int i = 0; i < 8; i++) UNROLL for (int v = 0; v < DSM__COLUMNS; v++) c[i][v] = K(fset)(0);
-        for (int p = l; p < n_rows; p += 16, q += 16 * stride)
-            UNROLL for (int i = 0; i < 8; i++) {
+        int p = l;
+#define DSM__ROW(c) { const Reals b = K(fset)(x[p + at]); \
+        UNROLL for (int v = 0; v < DSM__COLUMNS; v++) c[i][v] = K(fma)(K(wide)(q + v * ROWS * DSM__SIZE, type), b, c[i][v]); }
+        for (; p + 12 <= n_rows; p += 16, q += 4 * stride) /* (q walks, as products of the stride would fill the registers) */
+            UNROLL for (int i = 0; i < 8; i++, q += i == 4 ? 5 * stride : stride) {
                 const int at = i < 4 ? i : i + 4;
-                if (p + at < n_rows) {
-                    Reals b = K(fset)(x[p + at]);
-                    if (!l) DSM__PREFETCH(q + (size_t)at * stride + 64);
-                    UNROLL for (int v = 0; v < DSM__COLUMNS; v++)
-                        c[i][v] = K(fma)(K(wide)(q + (size_t)at * stride + v * ROWS * DSM__SIZE, type), b, c[i][v]); } }
+                if (type != DSM__K_F32 && !l) __builtin_prefetch(q + 64);
+                DSM__ROW(c) }
+        if (p < n_rows) { /* what is left of the last 16 rows */
+            Reals d[8][DSM__COLUMNS];
+            UNROLL for (int i = 0; i < 8; i++) UNROLL for (int v = 0; v < DSM__COLUMNS; v++) d[i][v] = c[i][v];
+            for (int i = 0; i < 8; i++, q += i == 4 ? 5 * stride : stride) { const int at = i < 4 ? i : i + 4; if (p + at < n_rows) DSM__ROW(d) }
+            UNROLL for (int i = 0; i < 8; i++) UNROLL for (int v = 0; v < DSM__COLUMNS; v++) c[i][v] = d[i][v]; }
+#undef DSM__ROW
         UNROLL for (int i = 0; i < 4; i++) UNROLL for (int v = 0; v < DSM__COLUMNS; v++) s[l + i][v] = c[i][v] + c[i + 4][v]; }
     UNROLL for (int v = 0; v < DSM__COLUMNS; v++) { /* (written out: gcc 12 warns about the loop) */
         const Reals a = (s[0][v] + s[4][v]) + (s[2][v] + s[6][v]), b = (s[1][v] + s[5][v]) + (s[3][v] + s[7][v]); K(fst)(y + v * ROWS, a + b); } }
@@ -2749,7 +2756,7 @@ OUT void K(gqa_scores8)(const uint8_t *keys, int dims, int t0, int t1, const dsm
         m = n - g < 64 ? n - g : 64;
         for (int c = 0; c < n16; c += 64) {
             const dsm__x64 *x = q + g * ldq + c / 64;
-            for (int i = 0; i < m; i++) { each[i] = x[i * ldq].dx; from[i] = x[i * ldq].from128[0] + x[i * ldq].from128[1] - DSM__MAGIC; }
+            for (int i = 0; i < m; i++) { each[i] = x[i * ldq].dx; from[i] = x[i * ldq].from128[0] - DSM__MAGIC + x[i * ldq].from128[1]; }
             for (int t = t0 & ~15; t < t1; t += 16) {
                 const uint8_t *p = keys + (size_t)(t / 16) * block; float d[16]; memcpy(d, p + n16 * 16 + c, 64);
                 K(blocks8)(p + c * 16, 64, n16 - c < 64 ? n16 - c : 64, (const uint8_t *)x->q, (size_t)ldq * sizeof *x, from, d, each, m, s + g * lds + t, lds, c > 0, 0); } }
@@ -3122,7 +3129,7 @@ DSM__FN int dsm__k_mla_query(const dsm__kernels *k, int form, int latent, int ro
         q.from[b * lanes + i] = DSM__MAGIC;
         if (i >= n) continue;
         if (!dsm__k_quantize_any(k, qa + i * lda + 64 * b, width, &x)) return 0;
-        q.dx[b * lanes + i] = x.dx; q.from[b * lanes + i] = x.from128[0] + x.from128[1] - DSM__MAGIC;
+        q.dx[b * lanes + i] = x.dx; q.from[b * lanes + i] = x.from128[0] - DSM__MAGIC + x.from128[1];
         for (int j = 0; j < n4; j++) memcpy(q.q + ((long)(16 * b + j) * lanes + i) * 4, x.q + 4 * j, 4); }
     dsm__k_turn(qr, ldr, n, rope, q.rope, lanes); return 1;
 }
@@ -3135,14 +3142,11 @@ DSM__FN long dsm__k_score_stride(int n_tokens) { return ((long)n_tokens + 15) / 
 
 /* ---- the floating-point state of this thread: nearest, subnormals kept, no traps. leave restores the caller's. ---- */
 DSM__FN uint64_t dsm__k_float_enter(void) {
-#if defined(__x86_64__) && !DSMOE_SCALAR_ONLY
-    const unsigned old = _mm_getcsr(); if ((old & 0xffc0u) != 0x1f80u) _mm_setcsr(0x1f80u | (old & 0x3fu));
-    return old;
-#elif defined(__x86_64__)
-    unsigned old, set; __asm__ volatile("stmxcsr %0" : "=m"(old)); set = 0x1f80u | (old & 0x3fu); __asm__ volatile("ldmxcsr %0" : : "m"(set));
+#if defined(__x86_64__)
+    unsigned old, set; __asm__ volatile("stmxcsr %0" : "=m"(old)); set = 0x1f80u | (old & 0x3fu); __asm__ volatile("ldmxcsr %0" : : "m"(set) : "memory");
     return old;
 #elif defined(__aarch64__)
-    uint64_t old, set = 0; __asm__ volatile("mrs %0, fpcr" : "=r"(old)); if (old) __asm__ volatile("msr fpcr, %0" : : "r"(set));
+    uint64_t old, set = 0; __asm__ volatile("mrs %0, fpcr" : "=r"(old)); if (old) __asm__ volatile("msr fpcr, %0" : : "r"(set) : "memory");
     return old;
 #else
     return 0;
@@ -3150,9 +3154,9 @@ DSM__FN uint64_t dsm__k_float_enter(void) {
 }
 DSM__FN void dsm__k_float_leave(uint64_t old) {
 #if defined(__x86_64__)
-    unsigned set = (unsigned)old; __asm__ volatile("ldmxcsr %0" : : "m"(set));
+    unsigned set = (unsigned)old; __asm__ volatile("ldmxcsr %0" : : "m"(set) : "memory");
 #elif defined(__aarch64__)
-    __asm__ volatile("msr fpcr, %0" : : "r"(old));
+    __asm__ volatile("msr fpcr, %0" : : "r"(old) : "memory");
 #else
     (void)old;
 #endif
@@ -5590,12 +5594,12 @@ DSM__FN int dsm__nn_row(const dsm__nn_mul *m, uint64_t cost) {
     uint64_t r = (cost + m->each - 1) / m->each, cut = m->columns ? 256 : 16; r = (r + cut - 1) / cut * cut;
     return r < (uint64_t)m->n_rows ? (int)r : m->n_rows;
 }
-DSM__FN void dsm__nn_one(dsm__nn *n, const uint8_t *w, size_t stride, int fmt, const dsm__nn_mul *m, float *y, int r0, int r1, int slice) {
+DSM__FN void dsm__nn_one(dsm__nn *n, const uint8_t *w, size_t stride, int fmt, const dsm__nn_mul *m, float *y, int r0, int r1, int slice, const uint8_t *next) {
     const dsm__nn_in *in = &m->in;
     if (m->columns) dsm__k_mul_columns(n->k, fmt, w, stride, m->columns, m->n_rows, in->x, in->ldx, in->n_tokens, y, m->ldy, r0, r1, n->row + (size_t)slice * n->ld_row);
     else if (in->q && dsm__nn_rounded(n, fmt)) {
         dsm__k_scratch scratch = dsm__k_scratch_at(n->worker + (size_t)slice * n->worker_bytes);
-        dsm__k_mul(n->k, fmt, w, stride, m->len, in->q, in->ldq, in->n_tokens, y, m->ldy, r0, r1, &scratch, NULL); }
+        dsm__k_mul(n->k, fmt, w, stride, m->len, in->q, in->ldq, in->n_tokens, y, m->ldy, r0, r1, &scratch, next); }
     else dsm__k_mul_float(n->k, fmt, w, stride, m->len, in->x, in->ldx, in->n_tokens, y, m->ldy, r0, r1, n->row + (size_t)slice * n->ld_row);
 }
 DSM__FN void dsm__nn_multiply(dsm__nn *n, uint64_t from, uint64_t to, int slice) {
@@ -5603,8 +5607,9 @@ DSM__FN void dsm__nn_multiply(dsm__nn *n, uint64_t from, uint64_t to, int slice)
         const dsm__nn_mul *m = &n->muls[i]; uint64_t cost = m->each * (uint64_t)m->n_rows;
         int r0 = from ? dsm__nn_row(m, from) : 0, r1 = dsm__nn_row(m, to);
         if (r0 < r1) {
-            dsm__nn_one(n, m->w, m->stride, m->fmt, m, m->y, r0, r1, slice);
-            if (m->w2) dsm__nn_one(n, m->w2, m->stride2, m->fmt2, m, m->y2, r0, r1, slice);
+            const uint8_t *next = i + 1 < n->n_muls && to > cost ? m[1].w : m->w + (size_t)r0 * m->stride; /* what to prefetch */
+            dsm__nn_one(n, m->w, m->stride, m->fmt, m, m->y, r0, r1, slice, m->w2 ? m->w2 + (size_t)r0 * m->stride2 : next);
+            if (m->w2) dsm__nn_one(n, m->w2, m->stride2, m->fmt2, m, m->y2, r0, r1, slice, next);
             for (int t = 0; t < m->in.n_tokens; t++) {
                 float *y = m->y + t * m->ldy + r0;
                 if (m->w2) n->k->swiglu(y, m->y2 + t * m->ldy + r0, r1 - r0, y);
@@ -5877,7 +5882,7 @@ DSM__FN int dsm__nn_mla(dsm__nn *n) {
 /* ---- the feed-forward network, dense or of experts ---- */
 DSM__FN int dsm__nn_dense(dsm__nn *n) {
     const dsm__layer *w = n->w; const int width = n->arch->width, n_tokens = n->n_tokens, n_act = w->gate.n_rows;
-    dsm__nn_mul *m;
+    dsm__x64 *act_q = n_act % 32 ? NULL : n->act_q; dsm__nn_mul *m;
     for (;;) switch (n->stage++) {
     case 0: /* h [T][D] = RMSNorm(x) */
         return dsm__nn_norm(n, n->x, w->ffn_norm, n_tokens);
@@ -5886,10 +5891,10 @@ DSM__FN int dsm__nn_dense(dsm__nn *n) {
         dsm__nn_with_up(n, m, w->up.data, w->up.stride, w->up.fmt, n->up);
         return 1;
     case 2:
-        if (dsm__nn_round(n, n->gate, n->act_q, n_act, n_tokens)) return 1;
+        if (dsm__nn_round(n, n->gate, act_q, n_act, n_tokens)) return 1;
         continue;
     case 3: /* x += W_down a */
-        m = dsm__nn_matrix(n, &w->down, dsm__nn_rows(n->gate, n->act_q, n_act, n_tokens), n->out);
+        m = dsm__nn_matrix(n, &w->down, dsm__nn_rows(n->gate, act_q, n_act, n_tokens), n->out);
         m->add = n->x; m->ld_add = width;
         return 1;
     default: return 0;
@@ -5962,7 +5967,7 @@ DSM__FN void dsm__nn_batches(dsm__nn *n) { /* the rows of each expert: first[e] 
 }
 DSM__FN int dsm__nn_moe(dsm__nn *n) {
     const dsm__arch *m = n->arch; const dsm__layer *w = n->w; const int width = m->width, n_tokens = n->n_tokens, f = m->expert_width, shared = w->gate_shared.present, n_rows = n_tokens * m->n_used;
-    const size_t records = (size_t)dsm__nn_records(width), act_records = (size_t)dsm__nn_records(f); dsm__nn_mul *mul;
+    const size_t records = (size_t)dsm__nn_records(width), act_records = (size_t)dsm__nn_records(f); dsm__x64 *act_q = f % 32 ? NULL : n->act_q; dsm__nn_mul *mul;
     dsm__nn_in h = dsm__nn_rows(n->h, n->hq, width, n_tokens);
     for (;;) switch (n->stage++) {
     case 0: /* h [T][D] = RMSNorm(x) */
@@ -5990,7 +5995,7 @@ DSM__FN int dsm__nn_moe(dsm__nn *n) {
             dsm__nn_with_up(n, mul, w->fused_gate_up ? gate + (size_t)f * up->stride : up->data + (size_t)e * (size_t)f * up->stride, up->stride, up->fmt, n->up + first * (size_t)f); }
         return 1;
     case 5:
-        if (!dsm__nn_round(n, n->gate, n->act_q, f, n_rows) && !n->act_sq) continue;
+        if (!dsm__nn_round(n, n->gate, act_q, f, n_rows) && !n->act_sq) continue;
         if (shared && n->act_sq) { n->round[1].from = n->gate_s; n->round[1].to = n->act_sq; n->round[1].len = w->gate_shared.n_rows; n->round[1].n_rows = n_tokens; }
         return dsm__nn_units(n, dsm__nn_round_part, n->round[0].n_rows + n->round[1].n_rows, (uint64_t)f * 2);
     case 6: /* y_e [D] = W_down_e a_e */
@@ -5999,7 +6004,7 @@ DSM__FN int dsm__nn_moe(dsm__nn *n) {
             int rows = n->first[e + 1] - n->first[e]; size_t first = (size_t)n->first[e];
             if (!rows) continue;
             dsm__nn_product(n, w->down_exps.data + (size_t)e * (size_t)width * w->down_exps.stride, w->down_exps.stride, w->down_exps.fmt, width, f,
-                dsm__nn_rows(n->gate + first * (size_t)f, n->act_q ? n->act_q + first * act_records : NULL, f, rows), n->out_e + first * (size_t)width, width); }
+                dsm__nn_rows(n->gate + first * (size_t)f, act_q ? act_q + first * act_records : NULL, f, rows), n->out_e + first * (size_t)width, width); }
         return 1;
     case 7: /* x += sum of w_e y_e + y_shared */
         return dsm__nn_units(n, dsm__nn_combine_part, n_tokens, (uint64_t)width * (uint64_t)(m->n_used + 1));
@@ -6098,9 +6103,9 @@ DSM__FN dsm_status dsm__nn_run(dsm__nn *n, const struct dsm_limit *limit, dsm_er
 
 /* ---- memory of a session: the same code counts and lays out ---- */
 DSM__FN int dsm__nn_larger(int a, int b) { return a > b ? a : b; }
-DSM__FN float *dsm__nn_floats(dsm__arena *m, int rows, int len) { return (float *)dsm__mem_take(m, (uint64_t)rows * (uint64_t)len, sizeof(float)); }
-DSM__FN dsm__x64 *dsm__nn_roundings(const dsm__nn *n, dsm__arena *m, int rows, int len) { /* NULL where nothing rounds: rows of quantised weights are multiples of 32 */
-    return n->float_only || len % 32 ? NULL : (dsm__x64 *)dsm__mem_take(m, (uint64_t)rows * (uint64_t)dsm__nn_records(len), sizeof(dsm__x64));
+DSM__FN float *dsm__nn_floats(dsm__arena *m, uint64_t rows, int len) { return (float *)dsm__mem_take(m, rows * (uint64_t)len, sizeof(float)); }
+DSM__FN dsm__x64 *dsm__nn_roundings(const dsm__nn *n, dsm__arena *m, uint64_t rows, int len) { /* NULL where nothing rounds: rows of quantised weights are multiples of 32 */
+    return n->float_only || len % 32 ? NULL : (dsm__x64 *)dsm__mem_take(m, rows * (uint64_t)dsm__nn_records(len), sizeof(dsm__x64));
 }
 DSM__FN int dsm__nn_any_rounded(const dsm__arch *m) { /* a quantised tensor that tokens meet */
     int any = m->output.present && m->output.fmt > DSM__FMT_BF16;
@@ -6111,15 +6116,15 @@ DSM__FN int dsm__nn_any_rounded(const dsm__arch *m) { /* a quantised tensor that
     return any;
 }
 DSM__FN void dsm__nn_layout(dsm__nn *n, dsm__arena *m, const dsm__arch *arch, int workers, const dsm_session_desc *desc, dsm_memory *memory) {
-    const int t = desc->chunk, width = arch->width, heads = arch->n_heads, e = arch->n_experts, used = e ? t * arch->n_used : 0, f = arch->expert_width;
-    int ffn = 0, shared = 0, rows, longest; uint64_t begin = m->used, mark, attention;
+    const int width = arch->width, heads = arch->n_heads, e = arch->n_experts, f = arch->expert_width; const uint64_t t = (uint64_t)desc->chunk, used = e ? t * (uint64_t)arch->n_used : 0;
+    int ffn = 0, shared = 0, longest; uint64_t begin = m->used, mark, attention, rows, records;
     for (int i = 0; i < arch->n_layers; i++) {
         ffn = dsm__nn_larger(ffn, arch->layers[i].gate.n_rows); shared = dsm__nn_larger(shared, arch->layers[i].gate_shared.n_rows); }
-    n->arch = arch; n->workers = workers > 0 ? workers : 1; n->most = t;
+    n->arch = arch; n->workers = workers > 0 ? workers : 1; n->most = desc->chunk;
     n->float_only = desc->activations == DSM_ACTIVATIONS_F32 || !dsm__nn_any_rounded(arch);
     n->form = dsm__kv_form(desc->kv, desc->activations);
     n->group_most = dsm__nn_larger(32, 4096 / heads);
-    if (n->group_most > t) n->group_most = t;
+    if (n->group_most > n->most) n->group_most = n->most;
     dsm__kv_layout(&n->kv, m, arch, desc);
     memory->cache += m->used - begin; memory->per_token += n->kv.per_token; begin = m->used;
 
@@ -6130,25 +6135,26 @@ DSM__FN void dsm__nn_layout(dsm__nn *n, dsm__arena *m, const dsm__arch *arch, in
     if (arch->mla) {
         n->key = dsm__nn_floats(m, t, arch->latent + arch->n_rot);
         if (arch->q_rank) { n->q_low = dsm__nn_floats(m, t, arch->q_rank); n->q_low_q = dsm__nn_roundings(n, m, t, arch->q_rank); }
-        n->qq = dsm__nn_roundings(n, m, t * heads, arch->nope);
-        n->qa = dsm__nn_floats(m, n->group_most * heads, arch->latent); n->ol = dsm__nn_floats(m, n->group_most * heads, arch->latent);
-        n->olq = dsm__nn_roundings(n, m, n->group_most * heads, arch->latent);
+        n->qq = dsm__nn_roundings(n, m, t * (uint64_t)heads, arch->nope); rows = (uint64_t)n->group_most * (uint64_t)heads;
+        n->qa = dsm__nn_floats(m, rows, arch->latent); n->ol = dsm__nn_floats(m, rows, arch->latent);
+        n->olq = dsm__nn_roundings(n, m, rows, arch->latent);
         n->item_bytes = (size_t)dsm__round_up(dsm__k_mla_query_bytes(n->form, arch->latent, arch->n_rot, 16), DSM__ALIGN);
         n->qt = (uint8_t *)dsm__mem_take(m, (uint64_t)n->group_most * (uint64_t)dsm__nn_items(n), n->item_bytes);
     } else {
         n->key = dsm__nn_floats(m, t, arch->n_kv_heads * arch->head_k); n->value = dsm__nn_floats(m, t, arch->n_kv_heads * arch->head_v);
-        n->qq = n->form == DSM__K_SCORE_Q8_INT8 ? (dsm__x64 *)dsm__mem_take(m, (uint64_t)(t * heads) * (uint64_t)dsm__nn_records(arch->head_k), sizeof(dsm__x64)) : NULL; }
-    rows = dsm__nn_larger((dsm__nn_items(n)) * dsm__nn_lanes(n), n->workers * dsm__nn_lanes(n));
+        n->qq = n->form == DSM__K_SCORE_Q8_INT8 ? (dsm__x64 *)dsm__mem_take(m, t * (uint64_t)heads * (uint64_t)dsm__nn_records(arch->head_k), sizeof(dsm__x64)) : NULL; }
+    rows = (uint64_t)dsm__nn_larger(dsm__nn_items(n), n->workers) * (uint64_t)dsm__nn_lanes(n);
     n->ld_scores = dsm__k_score_stride(desc->context);
-    n->scores = (float *)dsm__mem_take(m, (uint64_t)rows * (uint64_t)n->ld_scores, sizeof(float)); n->sums = dsm__nn_floats(m, rows, 1);
+    n->scores = (float *)dsm__mem_take(m, rows * (uint64_t)n->ld_scores, sizeof(float)); n->sums = dsm__nn_floats(m, rows, 1);
     attention = m->used; m->used = mark; /* ... and FFN take turns */
-    rows = dsm__nn_larger(t * ffn, used * f);
+    rows = t * (uint64_t)ffn > used * (uint64_t)f ? t * (uint64_t)ffn : used * (uint64_t)f;
     n->gate = dsm__nn_floats(m, rows, 1); n->up = dsm__nn_floats(m, rows, 1);
-    if (!n->float_only) n->act_q = (dsm__x64 *)dsm__mem_take(m, (uint64_t)dsm__nn_larger(ffn % 32 ? 0 : t * dsm__nn_records(ffn), f % 32 ? 0 : used * dsm__nn_records(f)), sizeof(dsm__x64));
+    rows = ffn % 32 ? 0 : t * (uint64_t)dsm__nn_records(ffn); records = f % 32 ? 0 : used * (uint64_t)dsm__nn_records(f);
+    if (!n->float_only) n->act_q = (dsm__x64 *)dsm__mem_take(m, rows > records ? rows : records, sizeof(dsm__x64));
     if (e) {
         if (shared) { n->gate_s = dsm__nn_floats(m, t, shared); n->up_s = dsm__nn_floats(m, t, shared); n->act_sq = dsm__nn_roundings(n, m, t, shared); }
         n->router = dsm__nn_floats(m, t, e); n->weight = dsm__nn_floats(m, used, 1); n->out_e = dsm__nn_floats(m, used, width);
-        n->chosen = (int32_t *)dsm__mem_take(m, (uint64_t)used, sizeof(int32_t)); n->row_of = (int32_t *)dsm__mem_take(m, (uint64_t)used, sizeof(int32_t));
+        n->chosen = (int32_t *)dsm__mem_take(m, used, sizeof(int32_t)); n->row_of = (int32_t *)dsm__mem_take(m, used, sizeof(int32_t));
         n->first = (int32_t *)dsm__mem_take(m, (uint64_t)e + 1, sizeof(int32_t));
         if (t > 1) { /* an expert's product takes its tokens rounded, or as floats */
             int rounded = 0, plain = n->hq == NULL;
@@ -6181,7 +6187,7 @@ DSM__FN void dsm__nn_cost(const dsm__arch *m, uint64_t *bytes, uint64_t *macs) {
 
 // >>backend
 /* The seam behind which layers are computed: Part IIb, the CPU as one instance of it, and one that records the calls on their way to another.
-   Test: tests/same.c */
+   Test: tests/backend.c */
 struct dsm_model { /* desk fills it in */
     dsm_allocator allocator; dsm_log log; dsm_progress progress;
     dsm__file file; dsm__tok tok; dsm__arch arch; dsm__pool pool;
@@ -6319,7 +6325,7 @@ DSM__FN dsm_status dsm__run_defaults(const dsm_model *model, const dsm_session_d
     if (!desc->context) desc->context = model->arch.context > 0 && model->arch.context < 4096 ? model->arch.context : 4096;
     if (!desc->chunk) desc->chunk = DSM__RUN_CHUNK;
     if (desc->context < 1 || desc->context > DSM__RUN_CONTEXT) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("context"), dsm__s("must be 0 (the default) to 16777216"));
-    if (desc->chunk < 1 || desc->chunk > 65536) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("chunk"), dsm__s("must be 0 (the default) to 65536"));
+    if (desc->chunk < 1 || desc->chunk > 4096) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("chunk"), dsm__s("must be 0 (the default) to 4096"));
     if (desc->chunk > desc->context) desc->chunk = desc->context;
     if ((int)desc->kv < 0 || (int)desc->kv > DSM_KV_Q8_0) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("kv"), dsm__s("is not a cache type"));
     if ((int)desc->activations < 0 || (int)desc->activations > DSM_ACTIVATIONS_F32) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("activations"), dsm__s("is not an activation type"));
@@ -6663,11 +6669,13 @@ DSM__FN void dsm__pick_penalize(float *logits, int n, const int32_t *recent, siz
 /* Is every field a value that means something? Also for descriptors that a model's defaults will complete. */
 DSM__FN dsm_status dsm__pick_check(const dsm_sampling *s, int n_vocab, dsm_error *error) {
     const char *field = NULL, *why = NULL; const float off = (float)DSM_OFF;
-    if (!(s->temperature >= 0 && s->temperature <= DSM__PICK_HIGHEST) && s->temperature != DSM_GREEDY) { field = "temperature"; why = "must be a number above 0, or DSM_GREEDY, or 0 for the model's own"; }
+    if (!(s->temperature >= 0 && s->temperature <= DSM__PICK_HIGHEST) && s->temperature != DSM_GREEDY) {
+        field = "temperature"; why = "must be a number above 0, or DSM_GREEDY, or 0 for the model's own"; }
     else if (s->top_k < DSM_OFF) { field = "top_k"; why = "must be 1 or more, or DSM_OFF, or 0 for the model's own"; }
     else if (!(s->top_p >= 0 && s->top_p <= 1) && s->top_p != off) { field = "top_p"; why = "must be above 0 and at most 1, or DSM_OFF, or 0 for the model's own"; }
     else if (!(s->min_p >= 0 && s->min_p <= 1) && s->min_p != off) { field = "min_p"; why = "must be above 0 and at most 1, or DSM_OFF, or 0 for the model's own"; }
-    else if (!(s->repetition_penalty >= 0 && s->repetition_penalty <= DSM__PICK_HIGHEST) && s->repetition_penalty != off) { field = "repetition_penalty"; why = "must be a number above 0, or DSM_OFF, or 0 for the model's own"; }
+    else if (!(s->repetition_penalty >= 0 && s->repetition_penalty <= DSM__PICK_HIGHEST) && s->repetition_penalty != off) {
+        field = "repetition_penalty"; why = "must be a number above 0, or DSM_OFF, or 0 for the model's own"; }
     else if (s->repetition_window < DSM_OFF) { field = "repetition_window"; why = "must be 1 or more, or DSM_OFF, or 0 for 64"; }
     else if (s->n_bias < 0 || (s->n_bias && !s->bias)) { field = "n_bias"; why = "is negative, or there is no list"; }
     if (field) return dsm__err(error, DSM__ERR_SAMPLING, dsm__s(field), dsm__s(why));
@@ -6787,7 +6795,7 @@ typedef struct dsm__turn {
     dsm__turn_mode mode;           /* of the bytes in the buffer; IDLE: no turn is open */
     dsm__turn_event event; size_t event_at, event_skip; /* what happens after the first event_at bytes of the buffer; so many bytes of it are a tag */
     dsm_reason reason, last;       /* why the event END; last: END as soon as everything is said */
-    int trim;                      /* newlines at the front of the buffer go */
+    int trim, strip;               /* newlines at the front of the buffer go; one space at the front of the answer goes ("Assistant:" is followed by " Hello") */
     int32_t think, end_think, user; /* ids, or -1 */
     int letters;                   /* the vocabulary has no such tokens: look for the letters */
     int32_t closing[16]; int n_closing, at_closing; /* what closes the reasoning by force */
@@ -6841,7 +6849,9 @@ DSM__FN int dsm__turn_take(dsm__turn *t, dsm_piece *piece) {
             size_t i = 0;
             while (i < n && (at[i] == '\n' || at[i] == '\r' || at[i] == ' ')) i++;
             if (t->event == DSM__TURN_OPEN && i >= t->event_at) t->from += t->event_at, at += t->event_at, n -= t->event_at, t->event_at = 0;
-            else if (t->event || (n > i && !hold) || i > DSM__TURN_HELD) t->mode = DSM__TURN_TEXT;
+            else if (t->event || (n > i && !hold) || i > DSM__TURN_HELD) {
+                t->mode = DSM__TURN_TEXT;
+                if (t->strip && n && *at == ' ' && (!t->event || t->event_at)) { t->from++; at++; n--; if (t->event) t->event_at--; } }
             else hold = n;
         }
         if (t->mode == DSM__TURN_TEXT) { /* stop strings: the one that begins first */
@@ -6929,7 +6939,7 @@ DSM__FN dsm__turn *dsm__turn_of(dsm_session *s) { /* laid out at the first use; 
 }
 /* The model's own values: the file's general.sampling.* where it has them, else the family's. */
 DSM__FN void dsm__turn_defaults(const dsm_model *model, dsm_sampling *s) {
-    const dsm__file *f = &model->file; double v; uint64_t n; dsm_sampling own;
+    const dsm__file *f = &model->file; double v = 0; uint64_t n = 0; dsm_sampling own;
     dsm__pick_defaults(s, model->tok.family, model->arch.mla);
     own = *s;
     if (dsm__file_f64(f, "general.sampling.temp", -2, &v, NULL) == DSM_OK && v >= 0 && v < 1e6) own.temperature = v > 0 ? (float)v : DSM_GREEDY;
@@ -6996,14 +7006,16 @@ DSM__FN dsm_status dsm__turn_begin(dsm_session *s, const dsm_turn_desc *desc, ds
         if (id == t->end_think) { closed = 1; inside = 0; }
         if ((id == t->user && id >= 0) || dsm__tok_is_end(tok, id)) break; }
     t->mode = inside ? DSM__TURN_THINK : closed ? DSM__TURN_TEXT : DSM__TURN_START;
-    t->trim = inside || closed;
+    t->trim = inside || closed; t->strip = desc->messages && tok->family == DSM_TEMPLATE_LLM;
     return DSM_OK;
 }
 /* Chooses a token and puts it on the timeline, or finds out why there is none. */
 DSM__FN dsm_status dsm__turn_choose(dsm_session *s, dsm__turn *t, dsm_error *error) {
     const dsm__tok *tok = &s->model->tok; dsm_choice choice; dsm_status status; size_t room, n; char *to; int is_end;
-    if (t->forced && t->at_closing < t->n_closing) { choice.id = t->closing[t->at_closing++]; choice.logprob = 0; for (int i = 0; i < DSM__TURN_TOP; i++) { t->top[i].id = -1; t->top[i].logprob = -INFINITY; } }
-    else {
+    if (t->forced && t->at_closing < t->n_closing) {
+        choice.id = t->closing[t->at_closing++]; choice.logprob = 0;
+        for (int i = 0; i < DSM__TURN_TOP; i++) { t->top[i].id = -1; t->top[i].logprob = -INFINITY; }
+    } else {
         float *logits = dsm__run_logits(s, DSM_OFF);
         if (!logits) return dsm__err(error, DSM__ERR_NO_LOGITS);
         s->logits_spent = 1;
@@ -7446,7 +7458,8 @@ DSMOE_API dsm_status dsm_session_next(dsm_session *session, const dsm_sampling *
         logits = dsm__run_logits(s, DSM_OFF); s->logits_spent = 1;
         if (status == DSM_OK && !logits) status = dsm__err(error, DSM__ERR_NO_LOGITS);
         if (status == DSM_OK && s->n_tokens >= s->desc.context) status = dsm__err(error, DSM__ERR_CONTEXT, dsm__i(s->n_tokens + 1), dsm__i(s->desc.context));
-        if (status == DSM_OK) status = dsm__pick_choose(logits, s->model->arch.n_vocab, &full, dsm__turn_of(s)->unused, s->tokens, (size_t)s->n_tokens, (uint64_t)s->n_tokens, &choice, NULL, DSM_OFF, error);
+        if (status == DSM_OK) status = dsm__pick_choose(logits, s->model->arch.n_vocab, &full, dsm__turn_of(s)->unused, s->tokens, (size_t)s->n_tokens,
+                                                        (uint64_t)s->n_tokens, &choice, NULL, DSM_OFF, error);
         if (status == DSM_OK) status = dsm__run_append(s, choice.id, error);
         if (status == DSM_OK) { s->next_running = 1; s->next_token = choice.id; }
     }

@@ -102,6 +102,8 @@ static void text_alone(void) {
     SAYS(begin(S, stop2, 3, 0), "xya|bc", "[xy]s");
     SAYS(begin(S, stop2, 3, 0), "xy|z", "s");
     SAYS(begin(S, stop2, 3, 0), "xyab", "[xy]s");
+    /* after "Assistant:" one space is the template's, not the answer's */
+    {   dsm__turn t = begin(S, NULL, 0, 0); t.strip = 1; SAYS(t, " |Hello| x|$", "[Hello][ x]e"); t = begin(S, NULL, 0, 0); t.strip = 1; SAYS(t, "  Hello|$", "[ Hello]e"); t = begin(S, NULL, 0, 0); t.strip = 1; SAYS(t, " |$", "e"); t = begin(S, NULL, 0, 0); t.strip = 1; SAYS(t, "H i|$", "[H i]e"); }
     /* many newlines do not wait for ever */
     {   char script[1200]; size_t n = 0; dsm__turn t = begin(T, NULL, 0, 0), u = begin(S, NULL, 0, 0);
         script[n++] = 'a'; for (int i = 0; i < 500; i++) { script[n++] = '|'; script[n++] = '\n'; } script[n] = 0;
