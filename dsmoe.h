@@ -286,9 +286,11 @@ DSMOE_API const char *dsm_model_isa(const dsm_model *model); /* the one in use *
 DSMOE_API int dsm_model_threads(const dsm_model *model);     /* workers in use, the caller included */
 
 /* ---- Tokens ---- */
-enum { DSM_TOKENIZE_SPECIAL = 1, DSM_TOKENIZE_BOS = 2 }; /* text of special tokens becomes those tokens (never for user text); a BOS first, at most one */
+/* SPECIAL: text of control tokens becomes those tokens. Without it only that of tokens which the file calls user-defined does, as in training; in some files <think> is
+   one of those, so what a user typed belongs into a message (dsm_chat_format, turns), where no special token comes out of it. BOS: one first, at most one. */
+enum { DSM_TOKENIZE_SPECIAL = 1, DSM_TOKENIZE_BOS = 2 };
 /* Ids of n bytes of text into ids[0 .. cap-1]; *count is how many there are, also where cap is too small (then DSM_MORE). Any bytes are valid
-   input. Near-linear in n. Thread-safe; needs temporary memory from the model's allocator for runs of over 500 letters only. */
+   input. Near-linear in n. Thread-safe; needs temporary memory from the model's allocator for words (SentencePiece: texts) of over 800 bytes only. */
 DSMOE_API dsm_status dsm_tokenize(const dsm_model *model, const char *text, size_t n, int flags, int32_t *ids, size_t cap, size_t *count, dsm_error *error);
 /* The raw bytes of ids, control tokens left out unless `special`; *size is the whole length, also where cap is too small (then DSM_MORE). */
 DSMOE_API dsm_status dsm_detokenize(const dsm_model *model, const int32_t *ids, size_t n, int special, char *text, size_t cap, size_t *size, dsm_error *error);
