@@ -286,9 +286,11 @@ DSMOE_API const char *dsm_model_isa(const dsm_model *model); /* the one in use *
 DSMOE_API int dsm_model_threads(const dsm_model *model);     /* workers in use, the caller included */
 
 /* ---- Tokens ---- */
-enum { DSM_TOKENIZE_SPECIAL = 1, DSM_TOKENIZE_BOS = 2 }; /* text of special tokens becomes those tokens (never for user text); a BOS first, at most one */
+/* SPECIAL: text of control tokens becomes those tokens. Without it only that of tokens which the file calls user-defined does, as in training; in some files <think> is
+   one of those, so what a user typed belongs into a message (dsm_chat_format, turns), where no special token comes out of it. BOS: one first, at most one. */
+enum { DSM_TOKENIZE_SPECIAL = 1, DSM_TOKENIZE_BOS = 2 };
 /* Ids of n bytes of text into ids[0 .. cap-1]; *count is how many there are, also where cap is too small (then DSM_MORE). Any bytes are valid
-   input. Near-linear in n. Thread-safe; needs temporary memory from the model's allocator for runs of over 500 letters only. */
+   input. Near-linear in n. Thread-safe; needs temporary memory from the model's allocator for words (SentencePiece: texts) of over 800 bytes only. */
 DSMOE_API dsm_status dsm_tokenize(const dsm_model *model, const char *text, size_t n, int flags, int32_t *ids, size_t cap, size_t *count, dsm_error *error);
 /* The raw bytes of ids, control tokens left out unless `special`; *size is the whole length, also where cap is too small (then DSM_MORE). */
 DSMOE_API dsm_status dsm_detokenize(const dsm_model *model, const int32_t *ids, size_t n, int special, char *text, size_t cap, size_t *size, dsm_error *error);
@@ -588,7 +590,7 @@ typedef struct dsm__os_map { uint8_t *at, *base; size_t size, base_size; } dsm__
 DSM__FN uint64_t dsm__os_clock_us(void) { struct timespec t; clock_gettime(CLOCK_MONOTONIC, &t); return (uint64_t)t.tv_sec * 1000000u + (uint64_t)t.tv_nsec / 1000u; }
 
 DSM__FN int dsm__os_open(const char *path, int *fd) {
-    do *fd = open(path, O_RDONLY | O_CLOEXEC); while (*fd < 0 && errno == EINTR);
+    do *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); while (*fd < 0 && errno == EINTR); /* a pipe without a writer must not wait */
     return *fd < 0 ? errno : 0;
 }
 DSM__FN void dsm__os_close(int fd) { close(fd); }
@@ -4713,12 +4715,12 @@ DSM__FN dsm_status dsm__tok_encode(const dsm__tok *t, const char *text, size_t n
 DSM__FN dsm_token_kind dsm__tok_kind(const dsm__tok *t, int32_t id) {
     return id < 0 || id >= t->n_tokens ? DSM_TOKEN_UNUSED : (dsm_token_kind)(t->kind[id] & DSM__TOK_KIND);
 }
-DSM__FN int dsm__tok_is_padding(const dsm__tok *t, int32_t id) { /* no answer has it: unused, [PAD7] as older converters type it, or the control token that pads */
+DSM__FN int dsm__tok_is_padding(const dsm__tok *t, int32_t id) { /* no answer has it: unused, [PAD7] as older converters type it, or the special token that pads */
     dsm_token_kind kind = dsm__tok_kind(t, id); dsm__str s;
     if (kind == DSM_TOKEN_UNUSED) return 1;
     if (t->kind[id] & DSM__TOK_END) return 0;
     s = dsm__tok_str(t, (uint32_t)id);
-    if (kind != DSM_TOKEN_USER || s.n < 6 || memcmp(s.at, "[PAD", 4) || s.at[s.n - 1] != ']') return kind == DSM_TOKEN_CONTROL && id == t->pad;
+    if (kind != DSM_TOKEN_USER || s.n < 6 || memcmp(s.at, "[PAD", 4) || s.at[s.n - 1] != ']') return (kind == DSM_TOKEN_CONTROL || kind == DSM_TOKEN_USER) && id == t->pad;
     for (size_t i = 4; i + 1 < s.n; i++) if (s.at[i] < '0' || s.at[i] > '9') return 0;
     return 1;
 }
@@ -6504,7 +6506,7 @@ DSM__FN dsm_status dsm__run_fork(dsm_session *to, dsm_session *from, size_t n, d
     if (status != DSM_OK) return status;
     if (n) memcpy(to->tokens, from->tokens, n * sizeof *to->tokens);
     to->n_tokens = to->n_done = (int)n;
-    last = n == (size_t)from->n_tokens ? dsm__run_logits(from, -1) : NULL;
+    last = n == (size_t)from->n_tokens && !from->logits_spent ? dsm__run_logits(from, -1) : NULL;
     if (last) {
         to->logits_from = (int)n - 1; to->logits_to = (int)n;
         memcpy(dsm__run_logits(to, -1), last, (size_t)to->model->arch.n_vocab * sizeof *last); }

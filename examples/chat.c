@@ -63,6 +63,12 @@ typedef struct chat {
 static dsm_session *volatile running; /* Ctrl-C stops it */
 static volatile sig_atomic_t interrupted;
 static void on_interrupt(int sig) { (void)sig; interrupted = 1; if (running) dsm_session_cancel(running); }
+static void catch_interrupts(int flags) { /* 0 at the prompt: a read returns; SA_RESTART elsewhere: a write goes on */
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = on_interrupt; action.sa_flags = flags; sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+}
 
 static void die(int code, const char *what) { fflush(stdout); fprintf(stderr, "chat: %s\n", what); exit(code); }
 static void *must(void *p) { if (!p) die(1, "out of memory"); return p; }
@@ -285,14 +291,12 @@ static int command(chat *c, char *line) { /* 1: leave */
     return 0;
 }
 static void converse(chat *c) {
-    text line = { NULL, 0, 0 }, whole = { NULL, 0, 0 }; struct sigaction action; int leaving = 0, got;
-    memset(&action, 0, sizeof action);
-    action.sa_handler = on_interrupt; sigemptyset(&action.sa_mask); /* without SA_RESTART: a read at the prompt returns */
-    sigaction(SIGINT, &action, NULL);
+    text line = { NULL, 0, 0 }, whole = { NULL, 0, 0 }; int leaving = 0, got;
+    catch_interrupts(SA_RESTART);
     if (c->err_tty) fprintf(stderr, "%s, %.1f million parameters, context %llu. /help lists the commands.\n\n", c->info.name, (double)c->info.parameters / 1e6, (unsigned long long)dsm_session_context(c->session));
     for (;;) {
         if (c->in_tty && c->err_tty) { fputs(whole.n ? ". " : "> ", stderr); fflush(stderr); }
-        interrupted = 0; got = read_line(&line);
+        interrupted = 0; catch_interrupts(0); got = read_line(&line); catch_interrupts(SA_RESTART);
         if (got < 0) {
             if (leaving || !c->in_tty) { if (c->err_tty) fputc('\n', stderr); break; }
             fprintf(stderr, "\n(Ctrl-C once more leaves)\n"); leaving = 1; whole.n = 0; continue;
