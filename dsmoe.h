@@ -4427,7 +4427,8 @@ DSM__FN void dsm__tok_choose_template(dsm__tok *t, const dsm__file *f, const dsm
     else t->family = t->spm ? DSM_TEMPLATE_RAW : t->pre == DSM__TOK_PRE_LLM ? DSM_TEMPLATE_LLM : t->pre == DSM__TOK_PRE_CODER ? DSM_TEMPLATE_CODER :
                      t->pre == DSM__TOK_PRE_V3 ? DSM_TEMPLATE_V3 : DSM_TEMPLATE_RAW;
     t->reasons |= t->family == DSM_TEMPLATE_R1;
-    dsm__err_log(log, t->family == DSM_TEMPLATE_RAW ? DSM_LOG_WARNING : DSM_LOG_INFO, "%; conversations are written as %", dsm__s(s.n ? "tokenizer.chat_template is none that is known" : "the file has no chat template"),
+    dsm__err_log(log, t->family == DSM_TEMPLATE_RAW ? DSM_LOG_WARNING : DSM_LOG_INFO, "%; conversations are written as %",
+        dsm__s(s.n ? "tokenizer.chat_template is none that is known" : "the file has no chat template"),
         dsm__s(names[t->family]));
 #undef DSM__TOK_ASSISTANT
 }
@@ -7270,7 +7271,8 @@ DSMOE_API dsm_status dsm_session_open(dsm_session **session, dsm_model *model, c
     status = dsm__desk_plan(model, desc, &full, &turn_bytes, &work_bytes, &memory, error);
     if (status != DSM_OK) return status;
     if (model->arch.context > 0 && full.context > model->arch.context)
-        dsm__err_log(&model->log, DSM_LOG_WARNING, "a context of % tokens exceeds the % that the model was trained for: answers may get worse beyond them", dsm__i(full.context), dsm__i(model->arch.context));
+        dsm__err_log(&model->log, DSM_LOG_WARNING, "a context of % tokens exceeds the % that the model was trained for: answers may get worse beyond them", dsm__i(full.context),
+            dsm__i(model->arch.context));
     return dsm__run_open(session, model, &full, turn_bytes, work_bytes, error);
 }
 DSMOE_API dsm_status dsm_session_close(dsm_session **session, dsm_error *error) {
