@@ -504,6 +504,8 @@ extern "C" {
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "dsmoe: little-endian machines only; model files are read in place"
 #endif
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wunused-function" /* with DSMOE_API static an application calls only some of the functions */
 #if defined(__clang__)
 #pragma STDC FP_CONTRACT OFF
 #else
@@ -868,7 +870,7 @@ DSM__FN void dsm__err_log(const dsm_log *log, dsm_level level, const char *forma
     char text[240]; va_list args;
     if (!log->log) return;
     va_start(args, format); dsm__err_text(text, sizeof text, format, args); va_end(args);
-    log->log(log->user, level, text);
+    (log->log)(log->user, level, text); /* tgmath.h has a macro of that name */
 }
 
 // >>num
@@ -971,7 +973,7 @@ DSM__FN uint64_t dsm__num_random(uint64_t seed, uint64_t at) { /* splitmix64 of 
     shared(Q2_K, 10, 256,  84, 16, 1,   3,  0, u2m) \
     shared(Q3_K, 11, 256, 110, 16, 0,  35, 32, u6) \
     own(Q4_K,    12, 256, 144, 32, 1,  15,  0, u5m) \
-    own(Q5_K,    13, 256, 176, 32, 1,  31,  0, u5m) \
+    shared(Q5_K,    13, 256, 176, 32, 1,  31,  0, u5m) \
     own(Q6_K,    14, 256, 210, 16, 0,  63, 32, u6) \
     shared(IQ4_NL, 20, 32, 18, 32, 0, 127, -1, s8) \
     shared(IQ4_XS, 23, 256, 136, 32, 0, 127, -1, s8) \
@@ -2799,12 +2801,9 @@ OUT void K(mla_scores8)(const uint8_t *rows, int latent, int rope, int t0, int t
 #if DSM__BITS == 0
 #define DSM__MOST_OWN 1
 #define DSM__STAMP4(M, f) M(f, 1)
-#elif DSM__BITS == 256 || !DSM__DOT /* four tokens are nearly as fast in a tile */
+#else /* four tokens are nearly as fast in a tile */
 #define DSM__MOST_OWN 2
 #define DSM__STAMP4(M, f) M(f, 1) M(f, 2)
-#else
-#define DSM__MOST_OWN 4
-#define DSM__STAMP4(M, f) M(f, 1) M(f, 2) M(f, 4)
 #endif
 #define DSM__FORMAT(name, STAMP) \
     DSM__UNPACKED(name) \
@@ -3628,7 +3627,7 @@ DSM__FN dsm_status dsm__file_read(const dsm__file *f, int shard, const dsm_model
 DSM__FN dsm_status dsm__file_read_header(dsm__file *f, int shard, const dsm_model_desc *d, dsm__file_cursor *c, dsm__file_head *h, dsm_error *error) {
     dsm__file_shard *s = f->shards + shard; uint64_t cap = s->size < 1 << 20 ? s->size : 1 << 20, have = 0; uint8_t *old = NULL; dsm_status status = DSM_OK;
     for (;;) {
-        size_t n; uint8_t *p = dsm__to_size(cap, &n) ? (uint8_t *)dsm__mem_alloc_raw(&f->allocator, n) : NULL;
+        size_t n = 0; uint8_t *p = dsm__to_size(cap, &n) ? (uint8_t *)dsm__mem_alloc_raw(&f->allocator, n) : NULL;
         if (!p) status = dsm__err(error, DSM__ERR_NO_MEMORY, dsm__u(cap), dsm__s("the file's header"));
         else {
             if (have) memcpy(p, old, (size_t)have);
@@ -4054,7 +4053,7 @@ DSM__FN size_t dsm__tok_contraction(const uint8_t *s, size_t i, size_t end, int 
 }
 /* 1: [i, *to) is a match; 0: there is none that starts before *to. */
 DSM__FN int dsm__tok_match(const dsm__tok *t, const dsm__tok_pass *pass, const uint8_t *s, size_t i, size_t end, size_t *to) {
-    enum { WORD = DSM__TOK_LETTER | DSM__TOK_MARK, SIGN = DSM__TOK_PUNCT | DSM__TOK_SYMBOL, PLAIN = DSM__TOK_SPACE | DSM__TOK_LETTER | DSM__TOK_NUMBER };
+    enum { word = DSM__TOK_LETTER | DSM__TOK_MARK, sign = DSM__TOK_PUNCT | DSM__TOK_SYMBOL, plain = DSM__TOK_SPACE | DSM__TOK_LETTER | DSM__TOK_NUMBER };
     dsm__tok_char c = dsm__tok_at(t, s, i, end), d;
     size_t z;
     *to = c.end;
@@ -4082,13 +4081,13 @@ DSM__FN int dsm__tok_match(const dsm__tok *t, const dsm__tok_pass *pass, const u
         *to = z; return 1;
     case DSM__TOK_V3:
         d = dsm__tok_at(t, s, c.end, end);
-        if (c.cp < 128 && (c.set & SIGN) && d.cp < 128 && (d.set & DSM__TOK_LETTER)) { /* a sign and ASCII letters */
+        if (c.cp < 128 && (c.set & sign) && d.cp < 128 && (d.set & DSM__TOK_LETTER)) { /* a sign and ASCII letters */
             for (z = d.end; z < end && s[z] < 128 && (t->classes[s[z]] & DSM__TOK_LETTER); z++) {}
             *to = z; return 1;
         }
-        if ((c.set & WORD) || (!(c.set & (DSM__TOK_NEWLINE | SIGN)) && (d.set & WORD))) { *to = dsm__tok_run_end(t, s, c.end, end, WORD, 1); return 1; }
-        if ((c.set & SIGN) || (c.cp == ' ' && (d.set & SIGN))) {
-            z = dsm__tok_run_end(t, s, c.end, end, SIGN, 1);
+        if ((c.set & word) || (!(c.set & ((int)DSM__TOK_NEWLINE | (int)sign)) && (d.set & word))) { *to = dsm__tok_run_end(t, s, c.end, end, word, 1); return 1; }
+        if ((c.set & sign) || (c.cp == ' ' && (d.set & sign))) {
+            z = dsm__tok_run_end(t, s, c.end, end, sign, 1);
             *to = dsm__tok_run_end(t, s, z, end, DSM__TOK_NEWLINE, 1); return 1;
         }
         if (!(c.set & DSM__TOK_SPACE)) return 0;
@@ -4100,8 +4099,8 @@ DSM__FN int dsm__tok_match(const dsm__tok *t, const dsm__tok_pass *pass, const u
         if ((c.set & DSM__TOK_LETTER) || (!(c.set & (DSM__TOK_NEWLINE | DSM__TOK_NUMBER)) && (d.set & DSM__TOK_LETTER))) {
             *to = dsm__tok_run_end(t, s, c.end, end, DSM__TOK_LETTER, 1); return 1; }
         if (c.set & DSM__TOK_NUMBER) { *to = dsm__tok_number_end(t, s, c.end, end, pass->set - 1); return 1; }
-        if (!(c.set & PLAIN) || (c.cp == ' ' && d.end > c.end && !(d.set & PLAIN))) {
-            z = dsm__tok_run_end(t, s, c.end, end, PLAIN, 0);
+        if (!(c.set & plain) || (c.cp == ' ' && d.end > c.end && !(d.set & plain))) {
+            z = dsm__tok_run_end(t, s, c.end, end, plain, 0);
             *to = dsm__tok_run_end(t, s, z, end, DSM__TOK_NEWLINE, 1); return 1;
         }
         *to = dsm__tok_space_end(t, s, i, end, 1); return 1;
@@ -4113,7 +4112,7 @@ DSM__FN int dsm__tok_match(const dsm__tok *t, const dsm__tok_pass *pass, const u
         if (c.set & DSM__TOK_SPACE) *to = dsm__tok_space_end(t, s, i, end, 0);
         else if (c.set & DSM__TOK_LETTER) *to = dsm__tok_run_end(t, s, c.end, end, DSM__TOK_LETTER, 1);
         else if (c.set & DSM__TOK_NUMBER) *to = dsm__tok_run_end(t, s, c.end, end, DSM__TOK_NUMBER, 1);
-        else *to = dsm__tok_run_end(t, s, c.end, end, PLAIN, 0);
+        else *to = dsm__tok_run_end(t, s, c.end, end, plain, 0);
         return 1;
     default: return 0;
     }
@@ -6317,7 +6316,7 @@ struct dsm_session {
     int next_running; int32_t next_token; /* dsm_session_next has chosen, and is computing */
     dsm_stats stats;
     int busy, cancelled;           /* atomic, as are the next two */
-    uint64_t progress_done, progress_wanted;
+    uint32_t progress_done, progress_wanted;
     uint64_t mode;                 /* the caller's floating-point mode */
     uint64_t deadline, looked;     /* 0: none; the last look at the clock */
 };
@@ -6400,8 +6399,8 @@ DSM__FN dsm_status dsm__run_enter(dsm_session *s, dsm_error *error) {
 }
 DSM__FN void dsm__run_leave(dsm_session *s) { dsm__k_float_leave(s->mode); __atomic_store_n(&s->busy, 0, __ATOMIC_RELEASE); }
 DSM__FN void dsm__run_show(dsm_session *s) { /* progress, for other threads */
-    __atomic_store_n(&s->progress_done, (uint64_t)s->n_done, __ATOMIC_RELAXED);
-    __atomic_store_n(&s->progress_wanted, (uint64_t)s->n_tokens, __ATOMIC_RELAXED);
+    __atomic_store_n(&s->progress_done, (uint32_t)s->n_done, __ATOMIC_RELAXED);
+    __atomic_store_n(&s->progress_wanted, (uint32_t)s->n_tokens, __ATOMIC_RELAXED);
 }
 DSM__FN void dsm__run_drop(dsm_session *s, int n) { /* positions n and on, and what is being computed */
     s->be->rewind(s->be->user, s->inner, n);
@@ -7509,5 +7508,6 @@ DSMOE_API dsm_status dsm_turn_end(dsm_session *session, dsm_error *error) {
 #if !defined(__clang__)
 #pragma GCC pop_options
 #endif
+#pragma GCC diagnostic pop
 #endif /* DSMOE_IMPLEMENTED_REST */
 #endif /* DSMOE_IMPLEMENTATION */
