@@ -286,9 +286,11 @@ DSMOE_API const char *dsm_model_isa(const dsm_model *model); /* the one in use *
 DSMOE_API int dsm_model_threads(const dsm_model *model);     /* workers in use, the caller included */
 
 /* ---- Tokens ---- */
-enum { DSM_TOKENIZE_SPECIAL = 1, DSM_TOKENIZE_BOS = 2 }; /* text of special tokens becomes those tokens (never for user text); a BOS first, at most one */
+/* SPECIAL: text of control tokens becomes those tokens. Without it only that of tokens which the file calls user-defined does, as in training; in some files <think> is
+   one of those, so what a user typed belongs into a message (dsm_chat_format, turns), where no special token comes out of it. BOS: one first, at most one. */
+enum { DSM_TOKENIZE_SPECIAL = 1, DSM_TOKENIZE_BOS = 2 };
 /* Ids of n bytes of text into ids[0 .. cap-1]; *count is how many there are, also where cap is too small (then DSM_MORE). Any bytes are valid
-   input. Near-linear in n. Thread-safe; needs temporary memory from the model's allocator for runs of over 500 letters only. */
+   input. Near-linear in n. Thread-safe; needs temporary memory from the model's allocator for words (SentencePiece: texts) of over 800 bytes only. */
 DSMOE_API dsm_status dsm_tokenize(const dsm_model *model, const char *text, size_t n, int flags, int32_t *ids, size_t cap, size_t *count, dsm_error *error);
 /* The raw bytes of ids, control tokens left out unless `special`; *size is the whole length, also where cap is too small (then DSM_MORE). */
 DSMOE_API dsm_status dsm_detokenize(const dsm_model *model, const int32_t *ids, size_t n, int special, char *text, size_t cap, size_t *size, dsm_error *error);
@@ -588,7 +590,7 @@ typedef struct dsm__os_map { uint8_t *at, *base; size_t size, base_size; } dsm__
 DSM__FN uint64_t dsm__os_clock_us(void) { struct timespec t; clock_gettime(CLOCK_MONOTONIC, &t); return (uint64_t)t.tv_sec * 1000000u + (uint64_t)t.tv_nsec / 1000u; }
 
 DSM__FN int dsm__os_open(const char *path, int *fd) {
-    do *fd = open(path, O_RDONLY | O_CLOEXEC); while (*fd < 0 && errno == EINTR);
+    do *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); while (*fd < 0 && errno == EINTR); /* a pipe without a writer must not wait */
     return *fd < 0 ? errno : 0;
 }
 DSM__FN void dsm__os_close(int fd) { close(fd); }
@@ -4425,7 +4427,8 @@ DSM__FN void dsm__tok_choose_template(dsm__tok *t, const dsm__file *f, const dsm
     else t->family = t->spm ? DSM_TEMPLATE_RAW : t->pre == DSM__TOK_PRE_LLM ? DSM_TEMPLATE_LLM : t->pre == DSM__TOK_PRE_CODER ? DSM_TEMPLATE_CODER :
                      t->pre == DSM__TOK_PRE_V3 ? DSM_TEMPLATE_V3 : DSM_TEMPLATE_RAW;
     t->reasons |= t->family == DSM_TEMPLATE_R1;
-    dsm__err_log(log, t->family == DSM_TEMPLATE_RAW ? DSM_LOG_WARNING : DSM_LOG_INFO, "%; conversations are written as %", dsm__s(s.n ? "tokenizer.chat_template is none that is known" : "the file has no chat template"),
+    dsm__err_log(log, t->family == DSM_TEMPLATE_RAW ? DSM_LOG_WARNING : DSM_LOG_INFO, "%; conversations are written as %",
+        dsm__s(s.n ? "tokenizer.chat_template is none that is known" : "the file has no chat template"),
         dsm__s(names[t->family]));
 #undef DSM__TOK_ASSISTANT
 }
@@ -4712,6 +4715,15 @@ DSM__FN dsm_status dsm__tok_encode(const dsm__tok *t, const char *text, size_t n
 /* ---- ids to text ---- */
 DSM__FN dsm_token_kind dsm__tok_kind(const dsm__tok *t, int32_t id) {
     return id < 0 || id >= t->n_tokens ? DSM_TOKEN_UNUSED : (dsm_token_kind)(t->kind[id] & DSM__TOK_KIND);
+}
+DSM__FN int dsm__tok_is_padding(const dsm__tok *t, int32_t id) { /* no answer has it: unused, [PAD7] as older converters type it, or the special token that pads */
+    dsm_token_kind kind = dsm__tok_kind(t, id); dsm__str s;
+    if (kind == DSM_TOKEN_UNUSED) return 1;
+    if (t->kind[id] & DSM__TOK_END) return 0;
+    s = dsm__tok_str(t, (uint32_t)id);
+    if (kind != DSM_TOKEN_USER || s.n < 6 || memcmp(s.at, "[PAD", 4) || s.at[s.n - 1] != ']') return (kind == DSM_TOKEN_CONTROL || kind == DSM_TOKEN_USER) && id == t->pad;
+    for (size_t i = 4; i + 1 < s.n; i++) if (s.at[i] < '0' || s.at[i] > '9') return 0;
+    return 1;
 }
 DSM__FN int dsm__tok_is_end(const dsm__tok *t, int32_t id) { return id >= 0 && id < t->n_tokens && (t->kind[id] & DSM__TOK_END) != 0; }
 DSM__FN dsm__str dsm__tok_bytes(const dsm__tok *t, int32_t id, int special) {
@@ -6328,6 +6340,7 @@ struct dsm_session {
     int chunk, chunk_at_logits, logits_row, logits_rows; /* tokens being computed behind n_done; 1: their layers are done; rows whose logits are wanted */
     float *logits;                 /* [V], or [context][V] */
     int logits_from, logits_to;    /* positions whose logits are there */
+    int logits_spent;              /* a choice has overwritten those of the last position: the next sync wants them anew */
     uint8_t *row; size_t row_bytes; /* of a snapshot */
     void *turn; uint64_t turn_bytes; void *work; uint64_t work_bytes; /* for a turn; for the tokeniser */
     int next_running; int32_t next_token; /* dsm_session_next has chosen, and is computing */
@@ -6447,10 +6460,10 @@ DSM__FN dsm_status dsm__run_sync(dsm_session *s, const int32_t *tokens, size_t n
     while (same < s->n_tokens && (size_t)same < n && s->tokens[same] == tokens[same]) same++;
     if (same < s->n_tokens || (size_t)same < n) { /* not the timeline that stands already */
         if (same < busy_to || s->chunk_at_logits) dsm__run_drop(s, same);
-        s->next_running = 0;
         if (n > (size_t)same) memmove(s->tokens + same, tokens + same, (n - (size_t)same) * sizeof *tokens); /* tokens may be the timeline itself */
-        s->n_tokens = (int)n;
-        if (s->logits_to != (int)n) s->logits_from = s->logits_to = 0; }
+        s->n_tokens = (int)n; s->logits_from = s->logits_to = 0; }
+    else if (s->logits_spent && dsm__run_has_logits(s)) s->logits_to--; /* penalties would count twice */
+    s->logits_spent = s->next_running = 0;
     if (s->logits_from < s->n_done && s->desc.all_logits && !dsm__run_has_logits(s)) s->logits_from = s->logits_to = 0; /* rows are those of the last sync */
     dsm__run_show(s);
     if (kept) *kept = (size_t)dsm__run_needed(s);
@@ -6485,7 +6498,7 @@ DSM__FN dsm_status dsm__run_chunk(dsm_session *s, const dsm_limit *limit, dsm_er
     if (status == DSM_OK && s->logits_rows) {
         int first = s->n_done + s->logits_row;
         status = be->logits(be->user, s->inner, s->logits_row, s->logits_rows, s->logits + (s->desc.all_logits ? (size_t)first * n_vocab : 0), limit, error);
-        if (status == DSM_OK) { if (!s->desc.all_logits || s->logits_to != first) s->logits_from = first; s->logits_to = first + s->logits_rows; } }
+        if (status == DSM_OK) { if (!s->desc.all_logits || s->logits_to != first) s->logits_from = first; s->logits_to = first + s->logits_rows; s->logits_spent = 0; } }
     if (status == DSM_MORE || status == DSM_E_CANCELLED) return status;
     if (status != DSM_OK) { dsm__run_drop(s, s->n_done); s->logits_from = s->logits_to = 0; return status; }
     s->n_done += s->chunk; s->chunk = s->chunk_at_logits = 0;
@@ -6523,7 +6536,7 @@ DSM__FN dsm_status dsm__run_fork(dsm_session *to, dsm_session *from, size_t n, d
     if (status != DSM_OK) return status;
     if (n) memcpy(to->tokens, from->tokens, n * sizeof *to->tokens);
     to->n_tokens = to->n_done = (int)n;
-    last = n == (size_t)from->n_tokens ? dsm__run_logits(from, -1) : NULL;
+    last = n == (size_t)from->n_tokens && !from->logits_spent ? dsm__run_logits(from, -1) : NULL;
     if (last) {
         to->logits_from = (int)n - 1; to->logits_to = (int)n;
         memcpy(dsm__run_logits(to, -1), last, (size_t)to->model->arch.n_vocab * sizeof *last); }
@@ -6688,11 +6701,13 @@ DSM__FN void dsm__pick_penalize(float *logits, int n, const int32_t *recent, siz
 /* Is every field a value that means something? Also for descriptors that a model's defaults will complete. */
 DSM__FN dsm_status dsm__pick_check(const dsm_sampling *s, int n_vocab, dsm_error *error) {
     const char *field = NULL, *why = NULL; const float off = (float)DSM_OFF;
-    if (!(s->temperature >= 0 && s->temperature <= DSM__PICK_HIGHEST) && s->temperature != DSM_GREEDY) { field = "temperature"; why = "must be a number above 0, or DSM_GREEDY, or 0 for the model's own"; }
+    if (!(s->temperature >= 0 && s->temperature <= DSM__PICK_HIGHEST) && s->temperature != DSM_GREEDY) {
+        field = "temperature"; why = "must be a number above 0, or DSM_GREEDY, or 0 for the model's own"; }
     else if (s->top_k < DSM_OFF) { field = "top_k"; why = "must be 1 or more, or DSM_OFF, or 0 for the model's own"; }
     else if (!(s->top_p >= 0 && s->top_p <= 1) && s->top_p != off) { field = "top_p"; why = "must be above 0 and at most 1, or DSM_OFF, or 0 for the model's own"; }
     else if (!(s->min_p >= 0 && s->min_p <= 1) && s->min_p != off) { field = "min_p"; why = "must be above 0 and at most 1, or DSM_OFF, or 0 for the model's own"; }
-    else if (!(s->repetition_penalty >= 0 && s->repetition_penalty <= DSM__PICK_HIGHEST) && s->repetition_penalty != off) { field = "repetition_penalty"; why = "must be a number above 0, or DSM_OFF, or 0 for the model's own"; }
+    else if (!(s->repetition_penalty >= 0 && s->repetition_penalty <= DSM__PICK_HIGHEST) && s->repetition_penalty != off) {
+        field = "repetition_penalty"; why = "must be a number above 0, or DSM_OFF, or 0 for the model's own"; }
     else if (s->repetition_window < DSM_OFF) { field = "repetition_window"; why = "must be 1 or more, or DSM_OFF, or 0 for 64"; }
     else if (s->n_bias < 0 || (s->n_bias && !s->bias)) { field = "n_bias"; why = "is negative, or there is no list"; }
     if (field) return dsm__err(error, DSM__ERR_SAMPLING, dsm__s(field), dsm__s(why));
@@ -6812,7 +6827,7 @@ typedef struct dsm__turn {
     dsm__turn_mode mode;           /* of the bytes in the buffer; IDLE: no turn is open */
     dsm__turn_event event; size_t event_at, event_skip; /* what happens after the first event_at bytes of the buffer; so many bytes of it are a tag */
     dsm_reason reason, last;       /* why the event END; last: END as soon as everything is said */
-    int trim;                      /* newlines at the front of the buffer go */
+    int trim, strip;               /* newlines at the front of the buffer go; one space at the front of the answer goes ("Assistant:" is followed by " Hello") */
     int32_t think, end_think, user; /* ids, or -1 */
     int letters;                   /* the vocabulary has no such tokens: look for the letters */
     int32_t closing[16]; int n_closing, at_closing; /* what closes the reasoning by force */
@@ -6822,7 +6837,7 @@ typedef struct dsm__turn {
     size_t length;                 /* of the timeline as this turn knows it */
     char *bytes; size_t cap, from, to; /* the buffer: bytes[from .. to-1] are not said yet */
     int32_t *ids;                  /* [context] of the prompt */
-    uint8_t *unused;               /* a bit for each id that no token uses */
+    uint8_t *unused;               /* a bit for each id that no token uses, or only padding */
     int32_t id; float logprob; int unreported; dsm_choice top[DSM__TURN_TOP]; /* of the newest token */
 } dsm__turn;
 
@@ -6866,7 +6881,9 @@ DSM__FN int dsm__turn_take(dsm__turn *t, dsm_piece *piece) {
             size_t i = 0;
             while (i < n && (at[i] == '\n' || at[i] == '\r' || at[i] == ' ')) i++;
             if (t->event == DSM__TURN_OPEN && i >= t->event_at) t->from += t->event_at, at += t->event_at, n -= t->event_at, t->event_at = 0;
-            else if (t->event || (n > i && !hold) || i > DSM__TURN_HELD) t->mode = DSM__TURN_TEXT;
+            else if (t->event || (n > i && !hold) || i > DSM__TURN_HELD) {
+                t->mode = DSM__TURN_TEXT;
+                if (t->strip && n && *at == ' ' && (!t->event || t->event_at)) { t->from++; at++; n--; if (t->event) t->event_at--; } }
             else hold = n;
         }
         if (t->mode == DSM__TURN_TEXT) { /* stop strings: the one that begins first */
@@ -6949,12 +6966,12 @@ DSM__FN dsm__turn *dsm__turn_of(dsm_session *s) { /* laid out at the first use; 
     t = dsm__turn_layout(&m, model, s->desc.context);
     memset(t->unused, 0, ((size_t)model->arch.n_vocab + 7) / 8);
     for (int i = 0; model->tok.n_tokens && i < model->arch.n_vocab; i++)
-        if (dsm__tok_kind(&model->tok, i) == DSM_TOKEN_UNUSED) t->unused[i >> 3] = (uint8_t)(t->unused[i >> 3] | 1u << (i & 7));
+        if (dsm__tok_is_padding(&model->tok, i)) t->unused[i >> 3] = (uint8_t)(t->unused[i >> 3] | 1u << (i & 7));
     return t;
 }
 /* The model's own values: the file's general.sampling.* where it has them, else the family's. */
 DSM__FN void dsm__turn_defaults(const dsm_model *model, dsm_sampling *s) {
-    const dsm__file *f = &model->file; double v; uint64_t n; dsm_sampling own;
+    const dsm__file *f = &model->file; double v = 0; uint64_t n = 0; dsm_sampling own;
     dsm__pick_defaults(s, model->tok.family, model->arch.mla);
     own = *s;
     if (dsm__file_f64(f, "general.sampling.temp", -2, &v, NULL) == DSM_OK && v >= 0 && v < 1e6) own.temperature = v > 0 ? (float)v : DSM_GREEDY;
@@ -7021,16 +7038,19 @@ DSM__FN dsm_status dsm__turn_begin(dsm_session *s, const dsm_turn_desc *desc, ds
         if (id == t->end_think) { closed = 1; inside = 0; }
         if ((id == t->user && id >= 0) || dsm__tok_is_end(tok, id)) break; }
     t->mode = inside ? DSM__TURN_THINK : closed ? DSM__TURN_TEXT : DSM__TURN_START;
-    t->trim = inside || closed;
+    t->trim = inside || closed; t->strip = desc->messages && tok->family == DSM_TEMPLATE_LLM;
     return DSM_OK;
 }
 /* Chooses a token and puts it on the timeline, or finds out why there is none. */
 DSM__FN dsm_status dsm__turn_choose(dsm_session *s, dsm__turn *t, dsm_error *error) {
     const dsm__tok *tok = &s->model->tok; dsm_choice choice; dsm_status status; size_t room, n; char *to; int is_end;
-    if (t->forced && t->at_closing < t->n_closing) { choice.id = t->closing[t->at_closing++]; choice.logprob = 0; for (int i = 0; i < DSM__TURN_TOP; i++) { t->top[i].id = -1; t->top[i].logprob = -INFINITY; } }
-    else {
+    if (t->forced && t->at_closing < t->n_closing) {
+        choice.id = t->closing[t->at_closing++]; choice.logprob = 0;
+        for (int i = 0; i < DSM__TURN_TOP; i++) { t->top[i].id = -1; t->top[i].logprob = -INFINITY; }
+    } else {
         float *logits = dsm__run_logits(s, DSM_OFF);
         if (!logits) return dsm__err(error, DSM__ERR_NO_LOGITS);
+        s->logits_spent = 1;
         status = dsm__pick_choose(logits, s->model->arch.n_vocab, &t->sampling, t->unused, s->tokens, (size_t)s->n_tokens, (uint64_t)s->n_tokens, &choice, t->top,
                                   t->desc.n_top ? t->desc.n_top : DSM_OFF, error);
         if (status != DSM_OK) return status;
@@ -7280,7 +7300,8 @@ DSMOE_API dsm_status dsm_session_open(dsm_session **session, dsm_model *model, c
     status = dsm__desk_plan(model, desc, &full, &turn_bytes, &work_bytes, &memory, error);
     if (status != DSM_OK) return status;
     if (model->arch.context > 0 && full.context > model->arch.context)
-        dsm__err_log(&model->log, DSM_LOG_WARNING, "a context of % tokens exceeds the % that the model was trained for: answers may get worse beyond them", dsm__i(full.context), dsm__i(model->arch.context));
+        dsm__err_log(&model->log, DSM_LOG_WARNING, "a context of % tokens exceeds the % that the model was trained for: answers may get worse beyond them", dsm__i(full.context),
+            dsm__i(model->arch.context));
     return dsm__run_open(session, model, &full, turn_bytes, work_bytes, error);
 }
 DSMOE_API dsm_status dsm_session_close(dsm_session **session, dsm_error *error) {
@@ -7467,10 +7488,11 @@ DSMOE_API dsm_status dsm_session_next(dsm_session *session, const dsm_sampling *
     if ((status = dsm__run_enter(s, error)) != DSM_OK) return status;
     if (!s->next_running) {
         status = dsm__turn_sampling(s->model, sampling, &full, error);
-        logits = dsm__run_logits(s, DSM_OFF);
+        logits = dsm__run_logits(s, DSM_OFF); s->logits_spent = 1;
         if (status == DSM_OK && !logits) status = dsm__err(error, DSM__ERR_NO_LOGITS);
         if (status == DSM_OK && s->n_tokens >= s->desc.context) status = dsm__err(error, DSM__ERR_CONTEXT, dsm__i(s->n_tokens + 1), dsm__i(s->desc.context));
-        if (status == DSM_OK) status = dsm__pick_choose(logits, s->model->arch.n_vocab, &full, dsm__turn_of(s)->unused, s->tokens, (size_t)s->n_tokens, (uint64_t)s->n_tokens, &choice, NULL, DSM_OFF, error);
+        if (status == DSM_OK) status = dsm__pick_choose(logits, s->model->arch.n_vocab, &full, dsm__turn_of(s)->unused, s->tokens, (size_t)s->n_tokens,
+                                                        (uint64_t)s->n_tokens, &choice, NULL, DSM_OFF, error);
         if (status == DSM_OK) status = dsm__run_append(s, choice.id, error);
         if (status == DSM_OK) { s->next_running = 1; s->next_token = choice.id; }
     }

@@ -63,6 +63,12 @@ typedef struct chat {
 static dsm_session *volatile running; /* Ctrl-C stops it */
 static volatile sig_atomic_t interrupted;
 static void on_interrupt(int sig) { (void)sig; interrupted = 1; if (running) dsm_session_cancel(running); }
+static void catch_interrupts(int flags) { /* 0 at the prompt: a read returns; SA_RESTART elsewhere: a write goes on */
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = on_interrupt; action.sa_flags = flags; sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+}
 
 static void die(int code, const char *what) { fflush(stdout); fprintf(stderr, "chat: %s\n", what); exit(code); }
 static void *must(void *p) { if (!p) die(1, "out of memory"); return p; }
@@ -79,11 +85,12 @@ static void flushed(FILE *f) {
     if (f == stdout) _exit(0);
 }
 static void say(FILE *f, const char *s, size_t n, int tty) {
-    for (size_t i = 0; tty && i < n; i++) { /* a model must not move the cursor or rename the window */
-        unsigned char c = (unsigned char)s[i];
-        if ((c < 32 && c != '\n' && c != '\t') || c == 127) { fwrite(s, 1, i, f); fputc('?', f); s += i + 1; n -= i + 1; i = (size_t)-1; }
+    for (size_t i = 0; i < n; i++) { /* on a terminal a model must not move the cursor or rename the window */
+        unsigned char c = (unsigned char)s[i], next = i + 1 < n ? (unsigned char)s[i + 1] : 0;
+        if (tty && ((c < 32 && c != '\n' && c != '\t') || c == 127)) fputc('?', f);
+        else if (tty && c == 0xC2 && next >= 0x80 && next < 0xA0) { fputc('?', f); i++; }
+        else fputc(c, f);
     }
-    fwrite(s, 1, n, f);
 }
 static void note(const chat *c, const char *s) { fprintf(stderr, c->err_tty ? "\033[2m%s\033[0m\n" : "%s\n", s); }
 static void on_log(void *user, dsm_level level, const char *line) { (void)user; if (level <= DSM_LOG_WARNING) fprintf(stderr, "%s%s\n", level == DSM_LOG_WARNING ? "warning: " : "", line); }
@@ -111,7 +118,7 @@ static uint64_t now(void) { struct timespec t; clock_gettime(CLOCK_MONOTONIC, &t
 
 /* Streams an answer to the messages, and gives its text. 0, or the error of the library; *reason says how it ended. */
 static dsm_status answer(chat *c, text *out, dsm_reason *reason, dsm_error *error) {
-    dsm_turn_desc turn; dsm_piece piece; dsm_stats before, after; dsm_status status; int thinking = 0, progress = 0; size_t newlines = 0; uint64_t start = now();
+    dsm_turn_desc turn; dsm_piece piece; dsm_stats before, after; dsm_status status; int thinking = 0, inside = 0, progress = 0; size_t newlines = 0; uint64_t start = now();
     memset(&turn, 0, sizeof turn);
     turn.messages = c->messages; turn.n_messages = c->n; turn.sampling = c->sampling; turn.think = c->think;
     turn.think_budget = c->think_budget; turn.max_tokens = c->max_tokens;
@@ -129,10 +136,11 @@ static dsm_status answer(chat *c, text *out, dsm_reason *reason, dsm_error *erro
         if (piece.kind != DSM_PIECE_NONE && progress) { fprintf(stderr, "\r\033[K"); progress = 0; }
         if (piece.kind == DSM_PIECE_THINK && piece.size) {
             if (!thinking && c->err_tty) fprintf(stderr, "\033[2m");
-            thinking = 1; say(stderr, piece.text, piece.size, c->err_tty); fflush(stderr);
+            thinking = inside = 1; say(stderr, piece.text, piece.size, c->err_tty); fflush(stderr);
         } else if (thinking && piece.kind != DSM_PIECE_NONE && (piece.size || piece.kind == DSM_PIECE_END)) {
             fprintf(stderr, c->err_tty ? "\033[0m\n\n" : "\n"); fflush(stderr); thinking = 0;
         }
+        if (piece.kind == DSM_PIECE_TEXT) inside = 0;
         if (piece.kind == DSM_PIECE_TEXT && piece.size) { /* newlines wait, so that the answer ends in exactly one */
             size_t n = piece.size;
             while (n && piece.text[n - 1] == '\n') n--;
@@ -150,7 +158,7 @@ static dsm_status answer(chat *c, text *out, dsm_reason *reason, dsm_error *erro
     status = dsm_turn_end(c->session, error);
     if (status < 0) return status;
     while (out->n && out->at[out->n - 1] == '\n') out->at[--out->n] = 0;
-    if (out->n || *reason == DSM_REASON_END_TOKEN || *reason == DSM_REASON_STOP) { fputc('\n', stdout); flushed(stdout); }
+    if (out->n || (!inside && *reason == DSM_REASON_END_TOKEN)) { /* nothing at all where it never came out of its reasoning */ fputc('\n', stdout); flushed(stdout); }
     if (*reason == DSM_REASON_CONTEXT) fprintf(stderr, "chat: the context of %llu tokens is full: the answer was cut off (-c gives more)\n", (unsigned long long)dsm_session_context(c->session));
     if (*reason == DSM_REASON_LENGTH && c->err_tty) note(c, out->n ? "(cut off at -n tokens)" : "(cut off at -n tokens, while reasoning)");
     if (c->err_tty || now() - start > 1000000) {
@@ -248,7 +256,8 @@ static void reply(chat *c) {
         fprintf(stderr, "chat: %s\n", error.text);
         if (status == DSM_E_CONTEXT) fprintf(stderr, "/reset starts afresh, -c gives more context. The last question is forgotten.\n");
     } else if (reason == DSM_REASON_CANCELLED) note(c, "(stopped)");
-    if (out.n) push(c, DSM_ASSISTANT, out.at, out.n); else drop(c, c->n - 1);
+    if (out.n) push(c, DSM_ASSISTANT, out.at, out.n);
+    else { drop(c, c->n - 1); if (status >= 0) note(c, "(no answer: the question is forgotten)"); }
     free(out.at);
     if (c->out_tty) fputc('\n', stdout);
     flushed(stdout);
@@ -282,14 +291,12 @@ static int command(chat *c, char *line) { /* 1: leave */
     return 0;
 }
 static void converse(chat *c) {
-    text line = { NULL, 0, 0 }, whole = { NULL, 0, 0 }; struct sigaction action; int leaving = 0, got;
-    memset(&action, 0, sizeof action);
-    action.sa_handler = on_interrupt; sigemptyset(&action.sa_mask); /* without SA_RESTART: a read at the prompt returns */
-    sigaction(SIGINT, &action, NULL);
+    text line = { NULL, 0, 0 }, whole = { NULL, 0, 0 }; int leaving = 0, got;
+    catch_interrupts(SA_RESTART);
     if (c->err_tty) fprintf(stderr, "%s, %.1f million parameters, context %llu. /help lists the commands.\n\n", c->info.name, (double)c->info.parameters / 1e6, (unsigned long long)dsm_session_context(c->session));
     for (;;) {
         if (c->in_tty && c->err_tty) { fputs(whole.n ? ". " : "> ", stderr); fflush(stderr); }
-        interrupted = 0; got = read_line(&line);
+        interrupted = 0; catch_interrupts(0); got = read_line(&line); catch_interrupts(SA_RESTART);
         if (got < 0) {
             if (leaving || !c->in_tty) { if (c->err_tty) fputc('\n', stderr); break; }
             fprintf(stderr, "\n(Ctrl-C once more leaves)\n"); leaving = 1; whole.n = 0; continue;

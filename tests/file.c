@@ -106,6 +106,7 @@ static void sources(void) {
     memset(&d, 0, sizeof d); d.path = "/nowhere/at/all.gguf"; open_desc(&o, &d);
     checkf(o.status == DSM_E_IO && strstr(o.error.text, "/nowhere/at/all.gguf") && strstr(o.error.text, "no such file"), "no file", o.error.text); shut(&o);
     d.path = folder; open_desc(&o, &d); checkf(o.status == DSM_E_IO && strstr(o.error.text, "directory"), "a directory", o.error.text); shut(&o);
+    d.path = save("pipe", "", 0); erase("pipe"); if (!mkfifo(d.path, 0600)) { open_desc(&o, &d); checkf(o.status == DSM_E_IO && strstr(o.error.text, "regular"), "a pipe that nobody writes to", o.error.text); shut(&o); erase("pipe"); }
     d.path = save("empty", "", 0); open_desc(&o, &d); checkf(o.status == DSM_E_FORMAT && strstr(o.error.text, "empty"), "an empty file", o.error.text); shut(&o);
     { int fd; save("short", "GGUFxxxx", 8); if (dsm__os_open(path, &fd)) exit(2);
       memset(&d, 0, sizeof d); d.use_fd = 1; d.fd = fd; d.offset = 9; open_desc(&o, &d); check(o.status == DSM_E_ARGUMENT, "offset beyond the file"); shut(&o);
@@ -332,6 +333,11 @@ static void shards(void) {
                     "shards are counted"); }
             drop(&o); check(live == before, "shards close"); }
         shut(&whole); }
+    for (int back = 0; back < 2; back++) { /* as download caches keep them: each name is a link to a file of another name, which says nothing of the others */
+        for (int i = 1; i <= 3; i++) {
+            char name[400], blob[400]; snprintf(name, sizeof name, "%s/m-%05d-of-00003.gguf", folder, i); snprintf(blob, sizeof blob, "%s/blob%d", folder, i);
+            if (back ? remove(name) || rename(blob, name) : rename(name, blob) || symlink(strrchr(blob, '/') + 1, name)) exit(2); }
+        at_path("m-00001-of-00003.gguf", 0, 0, &o); checkf(!o.status && o.f.n_shards == 3, "shards that are links", o.error.text); shut(&o); }
     must_path("m-00002-of-00003.gguf", DSM_E_ARGUMENT, "m-00001-of-00003.gguf", "opening a later shard");
     /* 36 */
     snprintf(p, sizeof p, "%s/m-00003-of-00003.gguf", folder); f = fopen(p, "rb"); second = (uint8_t *)malloc(1 << 20); n = fread(second, 1, 1 << 20, f); fclose(f);

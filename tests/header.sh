@@ -77,10 +77,9 @@ if [ "${1:-}" = --report ]; then
         e=$(date +%s%N)
         echo "$1 -O2: $(((e - b) / 100000000))e-1 s, $("$2" "$work/report.o" | awk 'NR == 2 {print $1 " bytes of text and constants, " $2 " of data, " $3 " of bss"}'), $(wc -l <dsmoe.h) lines"
     }
-    report gcc size; report clang size; report aarch64-linux-gnu-gcc aarch64-linux-gnu-size
+    report gcc size; report aarch64-linux-gnu-gcc aarch64-linux-gnu-size
     for c in musl-gcc aarch64-linux-musl-gcc; do
         if [ -f examples/chat.c ] && command -v $c >/dev/null 2>&1; then
-            $c -Os -static -s examples/chat.c -o "$work/chat" -lm -lpthread && echo "chat, $c -Os -static -s: $(wc -c <"$work/chat") bytes"
             $c -O2 -static -s examples/chat.c -o "$work/chat" -lm -lpthread && echo "chat, $c -O2 -static -s: $(wc -c <"$work/chat") bytes"
         fi
     done

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include "gguf.h"
 #include "small.h"
+#include <limits.h>
 
 static int passed, failed;
 static void check(int good, const char *what, int line) {

@@ -436,6 +436,9 @@ static void test_specials(void) {
     CHECK(is(BOS "A", DSM_TOKENIZE_BOS | DSM_TOKENIZE_SPECIAL, "259 65") && is(BOS BOS "A" BOS, DSM_TOKENIZE_BOS | DSM_TOKENIZE_SPECIAL, "259 65 259") && is(BOS "A", DSM_TOKENIZE_SPECIAL, "259 65"));
     CHECK(is("<think>", 0, "263") && is("<think>", DSM_TOKENIZE_SPECIAL, "263") && is("<think>", DSM__TOK_MESSAGE, "60 116 104 105 110 107 62"));
     CHECK(is("[PAD275]", 0, "275") && is("[PAD276]", 0, "91 80 65 68 50 55 54 93")); /* unused ones never match */
+    CHECK(dsm__tok_is_padding(&tok, 275) && dsm__tok_is_padding(&tok, 276) && dsm__tok_is_padding(&tok, -1) && dsm__tok_is_padding(&tok, tok.n_tokens) && !dsm__tok_is_padding(&tok, 274) &&
+          !dsm__tok_is_padding(&tok, b) && !dsm__tok_is_padding(&tok, b + 4) && !dsm__tok_is_padding(&tok, 65));
+    tok.pad = b + 12; CHECK(dsm__tok_is_padding(&tok, b + 12)); tok.pad = tok.eos; CHECK(!dsm__tok_is_padding(&tok, tok.eos)); tok.pad = 65; CHECK(!dsm__tok_is_padding(&tok, 65)); tok.pad = -1;
     CHECK(is("\xC3\xBC", 0, "274") && is("\xC3\xBC", DSM__TOK_MESSAGE, "274"));
     CHECK(dsm__tok_decode_one(&tok, 274, 0, z, sizeof z) == 2 && !memcmp(z, "\xC3\xBC", 2)); /* as text, not as byte FC */
     CHECK(dsm__tok_decode_one(&tok, b, 0, z, sizeof z) == 0 && dsm__tok_decode_one(&tok, b, 1, z, sizeof z) == strlen(BOS) && dsm__tok_decode_one(&tok, b + 17, 1, z, sizeof z) == 0);

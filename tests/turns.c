@@ -102,6 +102,8 @@ static void text_alone(void) {
     SAYS(begin(S, stop2, 3, 0), "xya|bc", "[xy]s");
     SAYS(begin(S, stop2, 3, 0), "xy|z", "s");
     SAYS(begin(S, stop2, 3, 0), "xyab", "[xy]s");
+    /* after "Assistant:" one space is the template's, not the answer's */
+    {   dsm__turn t = begin(S, NULL, 0, 0); t.strip = 1; SAYS(t, " |Hello| x|$", "[Hello][ x]e"); t = begin(S, NULL, 0, 0); t.strip = 1; SAYS(t, "  Hello|$", "[ Hello]e"); t = begin(S, NULL, 0, 0); t.strip = 1; SAYS(t, " |$", "e"); t = begin(S, NULL, 0, 0); t.strip = 1; SAYS(t, "H i|$", "[H i]e"); }
     /* many newlines do not wait for ever */
     {   char script[1200]; size_t n = 0; dsm__turn t = begin(T, NULL, 0, 0), u = begin(S, NULL, 0, 0);
         script[n++] = 'a'; for (int i = 0; i < 500; i++) { script[n++] = '|'; script[n++] = '\n'; } script[n] = 0;
@@ -329,6 +331,28 @@ static void warm_and_cold(void) {
         }
         dsm_session_close(&warm, NULL); dsm_model_close(&m, NULL); CHECK(live == 0);
     }
+    /* the same prompt once more, after a turn that left the logits of its last token changed by bias and penalty: cancelled at its first token, or ended there */
+    {   static const int32_t start[] = { BOS, 'a', 'b', 'a', 'c' }, other[] = { BOS, 'a', 'b', 'x', 'y' }; dsm_model *m = open_model("deepseek2", 'A', 1, 0); dsm_session *s = open_session(m, 64, 1), *cold = open_session(m, 64, 1);
+        dsm_turn_desc d; dsm_piece p; dsm_bias b[2]; dsm_error e; dsm_status status; uint64_t want; int32_t id;
+        memset(&d, 0, sizeof d); d.prompt = start; d.n_prompt = 5; d.max_tokens = 8; d.n_top = 20; d.sampling.seed = 3; d.sampling.temperature = 1.5f; d.sampling.top_p = (float)DSM_OFF; d.sampling.repetition_penalty = 1.7f;
+        b[0].id = 'q'; b[0].add = 2; b[1].id = 'a'; b[1].add = 1; d.sampling.bias = b; d.sampling.n_bias = 2;
+        CHECK(turn_on(cold, &d, 0, &e) == DSM_DONE); want = bits;
+        CHECK(dsm_turn_begin(s, &d, &e) == DSM_OK);
+        do status = dsm_turn_next(s, 1, &p, &e); while (status == DSM_MORE && dsm_session_length(s) == 5);
+        CHECK(status == DSM_MORE && dsm_session_length(s) == 6 && dsm_turn_end(s, &e) == DSM_OK); /* chosen, not computed */
+        CHECK(turn_on(s, &d, 0, &e) == DSM_DONE && bits == want);
+        dsm_turn_end(s, &e); b[1].id = EOS; b[1].add = 1000;
+        CHECK(turn_on(s, &d, 0, &e) == DSM_DONE && why == DSM_REASON_END_TOKEN && dsm_session_length(s) == 5 && dsm_turn_end(s, &e) == DSM_OK);
+        b[1].id = 'a'; b[1].add = 1;
+        CHECK(turn_on(s, &d, 0, &e) == DSM_DONE && bits == want);
+        /* logits that a sync has made old are gone at once; and what dsm_session_next had begun is no longer begun after a sync */
+        dsm_turn_end(s, &e);
+        CHECK(dsm_session_sync(s, start, 5, NULL, &e) == DSM_OK && dsm_session_step(s, 0, &e) == DSM_DONE && dsm_session_logits(s, 4) != NULL);
+        CHECK(dsm_session_sync(s, other, 5, NULL, &e) == DSM_OK && dsm_session_logits(s, 4) == NULL && dsm_session_step(s, 0, &e) == DSM_DONE && dsm_session_logits(s, 4) != NULL);
+        CHECK(dsm_session_next(s, NULL, 1, &id, &e) == DSM_MORE);
+        d.prompt = dsm_session_tokens(s); d.n_prompt = dsm_session_length(s); d.max_tokens = 2; CHECK(turn_on(s, &d, 0, &e) == DSM_DONE && dsm_turn_end(s, &e) == DSM_OK && dsm_session_step(s, 0, &e) == DSM_DONE);
+        {   size_t n = dsm_session_length(s); CHECK(dsm_session_next(s, NULL, 0, &id, &e) == DSM_DONE && dsm_session_length(s) == n + 1 && dsm_session_tokens(s)[n] == id); }
+        dsm_session_close(&s, NULL); dsm_session_close(&cold, NULL); dsm_model_close(&m, NULL); CHECK(live == 0); }
 }
 
 /* What dsm_plan says is what is taken, to the byte; a header-only model is enough. */

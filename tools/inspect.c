@@ -141,7 +141,9 @@ int main(int argc, char **argv) {
     if (info.vocabulary_only) printf("A vocabulary without weights: tokenising works\n");
     else {
         dsm_session_desc session; dsm_memory m; memset(&session, 0, sizeof session);
-        if (dsm_plan(model, &session, &m, &error)) { printf("This version does not run it: %s\n", error.text); status = 1; } }
+        if (dsm_plan(model, &session, &m, &error)) {
+            printf("This version does not run it: %s\n", error.text); fflush(stdout);
+            fprintf(stderr, "inspect: this version does not run it: %s\n", error.text); status = 1; } }
     if (info.parameters) {
         printf("\nModel\n  parameters  %s", count_text(info.parameters, a, sizeof a));
         if (info.active != info.parameters) printf(", %s for a token", count_text(info.active, b, sizeof b));

@@ -214,7 +214,6 @@ if __name__ == "__main__":
             made = [data.ask(task, rng, "held") for _ in range(n)]
             right, agree = judge(model, tokenizer, made, think, args.show and think == "own" and task)
             print("%-12s %-10s %5.1f %% of %d   MTP agrees %5.1f %%" % (row, task, 100 * right / n, n, 100 * agree), flush=True)
-    total = collected = 0
     for task in WILD:
         rng = random.Random(78)
         right, agree = judge(model, tokenizer, [wild(task, rng) for _ in range(n)], "own", args.show and task)

@@ -1,5 +1,7 @@
 """DeepSeek-V3's architecture, small: MLA with a query latent, a sigmoid router with groups and a selection bias, a shared
 expert, and one MTP layer.  A batch is flat: documents laid end to end, all products 2-D, attention document by document."""
+import os
+
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
@@ -144,7 +146,7 @@ def q4_0(w):
 
 def save(path, model, tokenizer, **more):
     torch.save(dict(more, merges=tokenizer.merges, weights={k: v.detach().clone() for k, v in model.state_dict().items()}), path + ".tmp")
-    __import__("os").replace(path + ".tmp", path)
+    os.replace(path + ".tmp", path)
 
 
 def load(path):
