@@ -5678,7 +5678,8 @@ DSM__FN void dsm__nn_scores(dsm__nn *n, int token, int item, int t0, int t1, flo
     else {
         int lanes = dsm__nn_lanes(n), head = token * m->n_heads + item * lanes;
         const void *q = n->form == DSM__K_SCORE_Q8_INT8 ? (const void *)(n->qq + (size_t)head * (size_t)dsm__nn_records(m->head_k)) : (const void *)(n->q + (size_t)head * (size_t)m->head_k);
-        dsm__k_gqa_scores(n->k, n->form, dsm__kv_keys(&n->kv, n->layer, item), m->head_k, t0, t1, q, n->form == DSM__K_SCORE_Q8_INT8 ? dsm__nn_records(m->head_k) : m->head_k, lanes, m->attn_scale, scores, n->ld_scores); }
+        dsm__k_gqa_scores(n->k, n->form, dsm__kv_keys(&n->kv, n->layer, item), m->head_k, t0, t1, q, n->form == DSM__K_SCORE_Q8_INT8 ? dsm__nn_records(m->head_k) : m->head_k,
+                          lanes, m->attn_scale, scores, n->ld_scores); }
 }
 DSM__FN void dsm__nn_values(dsm__nn *n, int token, int item, int d0, int d1, const float *scores, const float *sums) { /* and the division by the sum */
     const dsm__arch *m = n->arch; int lanes = dsm__nn_lanes(n), n_rows = dsm__nn_lanes_of(n, item), dims = dsm__nn_dims(n);
@@ -5822,11 +5823,13 @@ DSM__FN void dsm__nn_arrange_part(dsm__nn *n, uint64_t from, uint64_t to, int sl
     (void)slice;
     for (int i = dsm__nn_unit(n, from); i < end; i++) {
         size_t head = (size_t)(i / items * m->n_heads + i % items * 16), at = (size_t)(n->group * m->n_heads) + head; int lanes = dsm__nn_lanes_of(n, i % items);
-        if (!dsm__k_mla_query(n->k, n->form, m->latent, m->n_rot, 16, lanes, n->qa + head * (size_t)m->latent, m->latent, n->q + at * (size_t)m->head_k + m->nope, m->head_k, n->qt + (size_t)i * n->item_bytes)) dsm__nn_break(n); }
+        if (!dsm__k_mla_query(n->k, n->form, m->latent, m->n_rot, 16, lanes, n->qa + head * (size_t)m->latent, m->latent, n->q + at * (size_t)m->head_k + m->nope, m->head_k,
+                              n->qt + (size_t)i * n->item_bytes)) dsm__nn_break(n); }
 }
 DSM__FN int dsm__nn_mla(dsm__nn *n) {
     const dsm__arch *m = n->arch; const dsm__layer *w = n->w; const int n_tokens = n->n_tokens, n_heads = m->n_heads, nb_nope = dsm__nn_records(m->nope), nb_latent = dsm__nn_records(m->latent);
-    dsm__nn_in h = dsm__nn_rows(n->h, n->hq, m->width, n_tokens), low = dsm__nn_rows(n->q_low, n->q_low_q, m->q_rank, n_tokens), heads = dsm__nn_rows(n->heads, n->heads_q, n_heads * m->head_v, n_tokens);
+    dsm__nn_in h = dsm__nn_rows(n->h, n->hq, m->width, n_tokens), low = dsm__nn_rows(n->q_low, n->q_low_q, m->q_rank, n_tokens);
+    dsm__nn_in heads = dsm__nn_rows(n->heads, n->heads_q, n_heads * m->head_v, n_tokens);
     for (;;) switch (n->stage++) {
     case 0: /* h [T][D] = RMSNorm(x) */
         return dsm__nn_norm(n, n->x, w->attn_norm, n_tokens);
@@ -6166,7 +6169,8 @@ DSM__FN void dsm__nn_layout(dsm__nn *n, dsm__arena *m, const dsm__arch *arch, in
             if (plain) n->xg = dsm__nn_floats(m, used, width);
             if (rounded) n->xgq = dsm__nn_roundings(n, m, used, width); } }
     if (m->used < attention) m->used = attention;
-    longest = dsm__nn_larger(dsm__nn_larger(dsm__nn_larger(width, heads * arch->head_v), dsm__nn_larger(ffn, f)), dsm__nn_larger(dsm__nn_larger(shared, 2 * e), dsm__nn_larger(arch->q_rank, arch->latent)));
+    longest = dsm__nn_larger(dsm__nn_larger(width, heads * arch->head_v), dsm__nn_larger(ffn, f));
+    longest = dsm__nn_larger(longest, dsm__nn_larger(dsm__nn_larger(shared, 2 * e), dsm__nn_larger(arch->q_rank, arch->latent)));
     n->ld_row = (size_t)dsm__round_up((uint64_t)longest + 16, 16) + (arch->mla ? dsm__k_columns_floats(arch->nope) : 0);
     n->row = (float *)dsm__mem_take(m, (uint64_t)n->workers * n->ld_row, sizeof(float));
     n->worker_bytes = n->float_only ? 0 : (size_t)dsm__round_up(dsm__k_scratch_bytes(), DSM__ALIGN);
@@ -6179,8 +6183,8 @@ DSM__FN void dsm__nn_layout(dsm__nn *n, dsm__arena *m, const dsm__arch *arch, in
 DSM__FN void dsm__nn_cost(const dsm__arch *m, uint64_t *bytes, uint64_t *macs) {
     *macs = 0; *bytes = m->output.stride * (uint64_t)m->output.n_rows;
     for (int i = 0; i < m->n_layers; i++) {
-        const dsm__layer *w = &m->layers[i]; const dsm__mat *mats[20] = { &w->q, &w->k, &w->v, &w->o, &w->q_a, &w->q_b, &w->kv_a, w->split ? &w->k_b : &w->kv_b, w->split ? &w->v_b : NULL, &w->gate, &w->up,
-            &w->down, &w->router, &w->gate_shared, &w->up_shared, &w->down_shared, &w->gate_exps, &w->up_exps, &w->down_exps, NULL };
+        const dsm__layer *w = &m->layers[i]; const dsm__mat *mats[20] = { &w->q, &w->k, &w->v, &w->o, &w->q_a, &w->q_b, &w->kv_a, w->split ? &w->k_b : &w->kv_b,
+            w->split ? &w->v_b : NULL, &w->gate, &w->up, &w->down, &w->router, &w->gate_shared, &w->up_shared, &w->down_shared, &w->gate_exps, &w->up_exps, &w->down_exps, NULL };
         for (int j = 0; j < 20; j++) if (mats[j] && mats[j]->present) {
             uint64_t rows = (uint64_t)mats[j]->n_rows;
             if (j >= 16) rows = rows / (uint64_t)m->n_experts * (uint64_t)m->n_used;
@@ -6276,19 +6280,43 @@ DSM__FN dsm_status dsm__be_note(void *user, const char *name, int first, int las
     c->name = name; c->first = first; c->last = last; c->position = position; c->n = n; c->status = status;
     return status;
 }
-#define DSM__BE_TO ((dsm__be_trace *)user)->to
-DSM__FN dsm_status dsm__be_trace_plan(void *user, const dsm_model *model, const dsm_session_desc *desc, dsm_memory *memory, dsm_error *error) { return dsm__be_note(user, "plan", 0, 0, 0, desc->context, DSM__BE_TO->plan(DSM__BE_TO->user, model, desc, memory, error)); }
-DSM__FN dsm_status dsm__be_trace_load(void *user, const dsm_model *model, void **weights, dsm_error *error) { return dsm__be_note(user, "load", 0, 0, 0, 0, DSM__BE_TO->load(DSM__BE_TO->user, model, weights, error)); }
-DSM__FN void dsm__be_trace_unload(void *user, void *weights) { DSM__BE_TO->unload(DSM__BE_TO->user, weights); dsm__be_note(user, "unload", 0, 0, 0, 0, DSM_OK); }
-DSM__FN dsm_status dsm__be_trace_open(void *user, void *weights, const dsm_session_desc *desc, void *host, void **session, dsm_error *error) { return dsm__be_note(user, "open", 0, 0, 0, desc->context, DSM__BE_TO->open(DSM__BE_TO->user, weights, desc, host, session, error)); }
-DSM__FN void dsm__be_trace_close(void *user, void *session) { DSM__BE_TO->close(DSM__BE_TO->user, session); dsm__be_note(user, "close", 0, 0, 0, 0, DSM_OK); }
-DSM__FN dsm_status dsm__be_trace_forward(void *user, void *session, int first, int last, const int32_t *tokens, int position, int n, float *hidden, const dsm_limit *limit, dsm_error *error) { return dsm__be_note(user, "forward", first, last, position, n, DSM__BE_TO->forward(DSM__BE_TO->user, session, first, last, tokens, position, n, hidden, limit, error)); }
-DSM__FN dsm_status dsm__be_trace_logits(void *user, void *session, int first_row, int n_rows, float *logits, const dsm_limit *limit, dsm_error *error) { return dsm__be_note(user, "logits", first_row, 0, 0, n_rows, DSM__BE_TO->logits(DSM__BE_TO->user, session, first_row, n_rows, logits, limit, error)); }
-DSM__FN void dsm__be_trace_rewind(void *user, void *session, int n) { DSM__BE_TO->rewind(DSM__BE_TO->user, session, n); dsm__be_note(user, "rewind", 0, 0, 0, n, DSM_OK); }
-DSM__FN dsm_status dsm__be_trace_copy(void *user, void *to, void *from, int n, dsm_error *error) { return dsm__be_note(user, "copy", 0, 0, 0, n, DSM__BE_TO->copy(DSM__BE_TO->user, to, from, n, error)); }
-DSM__FN size_t dsm__be_trace_row_bytes(void *user, const dsm_model *model, const dsm_session_desc *desc) { return DSM__BE_TO->row_bytes(DSM__BE_TO->user, model, desc); }
-DSM__FN void dsm__be_trace_get_row(void *user, void *session, int layer, int position, void *row) { DSM__BE_TO->get_row(DSM__BE_TO->user, session, layer, position, row); dsm__be_note(user, "get_row", layer, 0, position, 1, DSM_OK); }
-DSM__FN void dsm__be_trace_put_row(void *user, void *session, int layer, int position, const void *row) { DSM__BE_TO->put_row(DSM__BE_TO->user, session, layer, position, row); dsm__be_note(user, "put_row", layer, 0, position, 1, DSM_OK); }
+#define DSM__BE_TO(function, arguments) ((dsm__be_trace *)user)->to->function arguments
+#define DSM__BE_INNER ((dsm__be_trace *)user)->to->user
+DSM__FN dsm_status dsm__be_trace_plan(void *user, const dsm_model *model, const dsm_session_desc *desc, dsm_memory *memory, dsm_error *error) {
+    return dsm__be_note(user, "plan", 0, 0, 0, desc->context, DSM__BE_TO(plan, (DSM__BE_INNER, model, desc, memory, error)));
+}
+DSM__FN dsm_status dsm__be_trace_load(void *user, const dsm_model *model, void **weights, dsm_error *error) {
+    return dsm__be_note(user, "load", 0, 0, 0, 0, DSM__BE_TO(load, (DSM__BE_INNER, model, weights, error)));
+}
+DSM__FN void dsm__be_trace_unload(void *user, void *weights) {
+    DSM__BE_TO(unload, (DSM__BE_INNER, weights)); dsm__be_note(user, "unload", 0, 0, 0, 0, DSM_OK);
+}
+DSM__FN dsm_status dsm__be_trace_open(void *user, void *weights, const dsm_session_desc *desc, void *host, void **session, dsm_error *error) {
+    return dsm__be_note(user, "open", 0, 0, 0, desc->context, DSM__BE_TO(open, (DSM__BE_INNER, weights, desc, host, session, error)));
+}
+DSM__FN void dsm__be_trace_close(void *user, void *session) {
+    DSM__BE_TO(close, (DSM__BE_INNER, session)); dsm__be_note(user, "close", 0, 0, 0, 0, DSM_OK);
+}
+DSM__FN dsm_status dsm__be_trace_forward(void *user, void *session, int first, int last, const int32_t *tokens, int position, int n, float *hidden, const dsm_limit *limit, dsm_error *error) {
+    dsm_status status = DSM__BE_TO(forward, (DSM__BE_INNER, session, first, last, tokens, position, n, hidden, limit, error));
+    return dsm__be_note(user, "forward", first, last, position, n, status);
+}
+DSM__FN dsm_status dsm__be_trace_logits(void *user, void *session, int first_row, int n_rows, float *logits, const dsm_limit *limit, dsm_error *error) {
+    return dsm__be_note(user, "logits", first_row, 0, 0, n_rows, DSM__BE_TO(logits, (DSM__BE_INNER, session, first_row, n_rows, logits, limit, error)));
+}
+DSM__FN void dsm__be_trace_rewind(void *user, void *session, int n) {
+    DSM__BE_TO(rewind, (DSM__BE_INNER, session, n)); dsm__be_note(user, "rewind", 0, 0, 0, n, DSM_OK);
+}
+DSM__FN dsm_status dsm__be_trace_copy(void *user, void *to, void *from, int n, dsm_error *error) {
+    return dsm__be_note(user, "copy", 0, 0, 0, n, DSM__BE_TO(copy, (DSM__BE_INNER, to, from, n, error)));
+}
+DSM__FN size_t dsm__be_trace_row_bytes(void *user, const dsm_model *model, const dsm_session_desc *desc) { return DSM__BE_TO(row_bytes, (DSM__BE_INNER, model, desc)); }
+DSM__FN void dsm__be_trace_get_row(void *user, void *session, int layer, int position, void *row) {
+    DSM__BE_TO(get_row, (DSM__BE_INNER, session, layer, position, row)); dsm__be_note(user, "get_row", layer, 0, position, 1, DSM_OK);
+}
+DSM__FN void dsm__be_trace_put_row(void *user, void *session, int layer, int position, const void *row) {
+    DSM__BE_TO(put_row, (DSM__BE_INNER, session, layer, position, row)); dsm__be_note(user, "put_row", layer, 0, position, 1, DSM_OK);
+}
 DSM__FN const dsm_backend *dsm__be_trace_open_on(dsm__be_trace *t, const dsm_backend *to) { /* t stays where it is while the backend is in use */
     const dsm_backend b = { DSM_BACKEND_VERSION, "trace", NULL, dsm__be_trace_plan, dsm__be_trace_load, dsm__be_trace_unload, dsm__be_trace_open, dsm__be_trace_close, dsm__be_trace_forward,
         dsm__be_trace_logits, dsm__be_trace_rewind, dsm__be_trace_copy, dsm__be_trace_row_bytes, dsm__be_trace_get_row, dsm__be_trace_put_row };
@@ -6296,6 +6324,7 @@ DSM__FN const dsm_backend *dsm__be_trace_open_on(dsm__be_trace *t, const dsm_bac
     return &t->backend;
 }
 #undef DSM__BE_TO
+#undef DSM__BE_INNER
 
 // >>run
 /* The engine of a session: one timeline of tokens, how much of it the cache holds, and the chunk that is being computed. Prompt and decoding are the same
