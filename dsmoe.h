@@ -7139,7 +7139,9 @@ DSMOE_API dsm_status dsm_model_open(dsm_model **model, const dsm_model_desc *des
     *model = NULL;
     if (!desc) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("desc"), dsm__s("is NULL"));
     sources = (desc->path != NULL) + (desc->data != NULL) + (desc->use_fd != 0) + (desc->reader.read_at != NULL);
-    if (sources != 1) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("model descriptor"), dsm__s(sources ? "has more than one of path, data, fd and reader" : "has no source: set path, data, use_fd or reader"));
+    if (sources != 1)
+        return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("model descriptor"),
+                        dsm__s(sources ? "has more than one of path, data, fd and reader" : "has no source: set path, data, use_fd or reader"));
     if (!desc->allocator.alloc != !desc->allocator.free) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("allocator"), dsm__s("needs both alloc and free, or neither"));
     if (!(m = (dsm_model *)dsm__mem_alloc(&desc->allocator, sizeof *m))) return dsm__err(error, DSM__ERR_NO_MEMORY, dsm__u(sizeof *m), dsm__s("the model"));
     m->allocator = desc->allocator; m->log = desc->log; m->progress = desc->progress; m->header_only = desc->header_only;
