@@ -424,7 +424,7 @@ typedef struct dsm_piece {
     dsm_reason reason;             /* with DSM_PIECE_END */
 } dsm_piece;
 /* Tokenises, and syncs the session; a turn left open is ended first. CONTEXT: the prompt does not fit. ARGUMENT: no messages, or too many stop strings. After an
-   error nothing has changed. A text without special tokens of over 8 bytes for each token of context needs temporary memory from the model's allocator. */
+   error nothing has changed. Allocates nothing: a message of over 12 bytes for each token of context (and 4 KB) is taken for too long without being counted. */
 DSMOE_API dsm_status dsm_turn_begin(dsm_session *session, const dsm_turn_desc *desc, dsm_error *error);
 /* Works for at most budget_us (0: until there is something to say). MORE: piece->kind is NONE (still computing the prompt or the token),
    THINK or TEXT; DONE: END, with the reason. A full context, a cancellation and a limit are reasons, not errors. */
@@ -789,6 +789,7 @@ DSM__FN dsm__arg dsm__u(uint64_t v) { dsm__arg a = dsm__i((int64_t)v); a.kind = 
     X(TOK_ROLE, DSM_E_ARGUMENT, "message %: the role is %, which is none of DSM_SYSTEM, DSM_USER and DSM_ASSISTANT") \
     X(TOK_TEXT, DSM_E_ARGUMENT, "message %: the text is NULL, its size is %") \
     X(TOK_FIM, DSM_E_UNSUPPORTED, "the vocabulary has no tokens for filling in the middle") \
+    X(TOK_LONG, DSM_E_CONTEXT, "a text of % bytes is longer than the session's context can hold: it takes at most % bytes at once") \
     /* arch */ \
     X(ARCH, DSM_E_UNSUPPORTED, "the architecture '%' does not run; llama, qwen2, qwen3, deepseek and deepseek2 do") \
     X(ARCH_KEY, DSM_E_UNSUPPORTED, "the key % changes the model in a way that this version does not run") \
@@ -4525,7 +4526,7 @@ DSM__FN dsm_status dsm__tok_open(dsm__tok *t, const dsm__file *f, const dsm_allo
 /* ---- text to ids ---- */
 /* The merges of one piece. A symbol is a range of bytes; sym[first byte] is its id. The other bytes of it are marked: the last one holds where it starts,
    the second one (of three or more) where the next one starts. rank[first byte] is the rank of the merge with the next symbol; above it, a tree of the least of 16. */
-enum { DSM__TOK_LEVELS = 8, DSM__TOK_STACK = 2048 /* words: pieces of up to 960 bytes need no memory */ };
+enum { DSM__TOK_LEVELS = 8, DSM__TOK_STACK = 2048 /* words: pieces of up to 960 bytes need no memory */, DSM__TOK_WORK = 11 /* bytes that always do for a byte of text */ };
 #define DSM__TOK_INNER 0x80000000u
 #define DSM__TOK_NO_ID 0x7fffffffu
 typedef struct dsm__tok_piece { const dsm__tok *t; const uint8_t *s; uint32_t n, *sym, *level[DSM__TOK_LEVELS], size[DSM__TOK_LEVELS]; int top; } dsm__tok_piece;
@@ -4601,7 +4602,7 @@ DSM__FN void dsm__tok_merge(dsm__tok_piece *p) { /* until no pair has a rank: th
 typedef struct dsm__tok_run {
     const dsm__tok *t; int32_t *ids; size_t cap, count; /* count goes on beyond cap */
     int bos; /* a BOS was written first: no other follows it */
-    void *work; size_t work_bytes; void *taken; size_t taken_bytes; /* the caller's; what was allocated */
+    void *work; size_t work_bytes, work_only; void *taken; size_t taken_bytes; /* the caller's, of which so much is free; its size, and then nothing is allocated; what was allocated */
     uint32_t *stack; dsm_status status; dsm_error *error;
 } dsm__tok_run;
 DSM__FN void dsm__tok_push(dsm__tok_run *r, int32_t id) {
@@ -4617,6 +4618,7 @@ DSM__FN void dsm__tok_push_symbol(dsm__tok_run *r, int32_t id, const uint8_t *s,
 DSM__FN void *dsm__tok_memory(dsm__tok_run *r, uint64_t bytes) { /* valid until the next call; NULL: none, and the status says so */
     if (bytes <= DSM__TOK_STACK * 4) return r->stack;
     if (bytes <= r->work_bytes) return r->work;
+    if (r->work_only) { r->status = dsm__err(r->error, DSM__ERR_TOK_LONG, dsm__u(bytes / DSM__TOK_WORK), dsm__u(r->work_only / DSM__TOK_WORK)); return NULL; }
     if (bytes <= r->taken_bytes) return r->taken;
     dsm__mem_free(&r->t->allocator, r->taken, r->taken_bytes);
     r->taken = bytes > SIZE_MAX / 2 ? NULL : dsm__mem_alloc(&r->t->allocator, (size_t)bytes);
@@ -4690,7 +4692,7 @@ DSM__FN void dsm__tok_text(dsm__tok_run *r, const char *text, size_t n, int flag
 }
 DSM__FN dsm_status dsm__tok_start(dsm__tok_run *r, const dsm__tok *t, uint32_t *stack, int32_t *ids, size_t cap, void *work, size_t work_bytes, dsm_error *error) {
     memset(r, 0, sizeof *r);
-    r->t = t; r->stack = stack; r->ids = ids; r->cap = cap; r->work = work; r->work_bytes = work ? work_bytes : 0; r->error = error;
+    r->t = t; r->stack = stack; r->ids = ids; r->cap = cap; r->work = work; r->work_bytes = r->work_only = work ? work_bytes : 0; r->error = error;
     return t->n_tokens ? DSM_OK : (r->status = dsm__err(error, DSM__ERR_TOK_NONE));
 }
 DSM__FN dsm_status dsm__tok_finish(dsm__tok_run *r, size_t *count) {
@@ -4700,7 +4702,7 @@ DSM__FN dsm_status dsm__tok_finish(dsm__tok_run *r, size_t *count) {
 }
 DSM__FN void dsm__tok_begin(dsm__tok_run *r) { if (r->t->bos >= 0 && !r->count) { dsm__tok_push(r, r->t->bos); r->bos = 1; } }
 /* flags: DSM_TOKENIZE_*, DSM__TOK_MESSAGE. MORE: there are *count ids, more than cap. work (aligned to 4; may be NULL) is for pieces of more than 960 bytes and takes
-   about 8.3 times their length (llama: 9.3 times the text); where it is too small the allocator is asked. Thread-safe. */
+   about 8.3 times their length (llama: 9.3 times the text); without one the allocator is asked; one that is too small is an error. Thread-safe. */
 DSM__FN dsm_status dsm__tok_encode(const dsm__tok *t, const char *text, size_t n, int flags, int32_t *ids, size_t cap, size_t *count,
                                    void *work, size_t work_bytes, dsm_error *error) {
     uint32_t stack[DSM__TOK_STACK]; dsm__tok_run r;
@@ -4869,10 +4871,12 @@ DSM__FN dsm_status dsm__tok_page_open(dsm__tok_page *p, void **text, size_t *byt
     dsm__tok_run *r = p->r;
     *text = NULL; *bytes = 0;
     if (r->status < 0) return r->status;
-    if (p->longest <= r->work_bytes / 8) { /* a run of one word of that length still has room for its merges: mostly, and else the allocator is asked */
+    if (p->longest <= r->work_bytes / DSM__TOK_WORK) { /* a run of one word of that length still has room for its merges */
         size_t used = (size_t)dsm__round_up(p->longest, 64);
         p->run = (char *)r->work;
         if (used < r->work_bytes) { r->work = (uint8_t *)r->work + used; r->work_bytes -= used; } else r->work_bytes = 0;
+    } else if (r->work_only) {
+        return r->status = dsm__err(r->error, DSM__ERR_TOK_LONG, dsm__u(p->longest), dsm__u(r->work_only / DSM__TOK_WORK));
     } else {
         *text = dsm__mem_alloc(&r->t->allocator, p->longest); *bytes = p->longest; p->run = (char *)*text;
         if (!*text) return r->status = dsm__err(r->error, DSM__ERR_NO_MEMORY, dsm__u(p->longest), dsm__s("the text of a conversation"));
@@ -6938,7 +6942,7 @@ DSM__FN void dsm__turn_feed(dsm__turn *t, int32_t id, int is_end, size_t n, size
 }
 
 /* ---- Turns of a session. The timeline holds what was fed: an end token never, a chosen token at once; it is computed in the next call. ---- */
-enum { DSM__TURN_TEXT_BYTES = 8 }; /* of a conversation, for each token of context, that are tokenised without asking the allocator */
+enum { DSM__TURN_TEXT_BYTES = 12 }; /* of one message, for each token of context: longer ones are taken for too long, uncounted, because nothing may be allocated to count them */
 DSM__FN dsm__turn *dsm__turn_layout(dsm__arena *m, const dsm_model *model, int context) {
     const dsm__tok *tok = &model->tok; size_t longest = 0; dsm__turn parts, *t;
     for (int i = 0; i < tok->n_tokens; i++) { size_t n = tok->offset[i + 1] - tok->offset[i]; if (n > longest) longest = n; }
@@ -6956,7 +6960,7 @@ DSM__FN void dsm__turn_sizes(const dsm_model *model, int context, uint64_t *turn
     dsm__arena m;
     memset(&m, 0, sizeof m);
     dsm__turn_layout(&m, model, context);
-    *turn_bytes = m.used; *work_bytes = 8 * ((uint64_t)context * DSM__TURN_TEXT_BYTES + 4096); /* the tokeniser takes eight times the longest text */
+    *turn_bytes = m.used; *work_bytes = DSM__TOK_WORK * ((uint64_t)context * DSM__TURN_TEXT_BYTES + 4096);
 }
 DSM__FN dsm__turn *dsm__turn_of(dsm_session *s) { /* laid out at the first use; until then the memory is zero */
     const dsm_model *model = s->model; dsm__turn *t = (dsm__turn *)s->turn; dsm__arena m;

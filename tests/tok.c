@@ -386,9 +386,11 @@ static void test_templates(void) {
     s[0].text = NULL; s[0].size = 3; CHECK(dsm__tok_chat(&tok, s, 1, DSM_THINK_FREE, ids, MOST, &count, &inside, NULL, 0, &error) == DSM_E_ARGUMENT);
     s[0].size = 0; CHECK(page(s, 1, DSM_THINK_FREE, BOS USER ASSISTANT));
     s[0] = say(DSM_USER, "a\0b"); s[0].size = 3; CHECK(dsm__tok_chat(&tok, s, 1, DSM_THINK_FREE, ids, MOST, &count, &inside, NULL, 0, &error) == DSM_OK && count == 6);
-    { static char big[100000]; static uint64_t work[50000]; size_t n1; int before; memset(big, 'a', sizeof big); s[0] = say(DSM_USER, big); s[0].size = sizeof big;
+    { static char big[100000]; static uint64_t work[150000]; size_t n1; int before; memset(big, 'a', sizeof big); s[0] = say(DSM_USER, big); s[0].size = sizeof big;
       CHECK(dsm__tok_chat(&tok, s, 1, DSM_THINK_FREE, ids, MOST, &count, &inside, NULL, 0, &error) == DSM_OK); n1 = count; s[0].size = 40000; before = calls;
-      CHECK(dsm__tok_chat(&tok, s, 1, DSM_THINK_FREE, ids, MOST, &count, &inside, work, sizeof work, &error) == DSM_OK && calls == before && n1 == count + 60000); }
+      CHECK(dsm__tok_chat(&tok, s, 1, DSM_THINK_FREE, ids, MOST, &count, &inside, work, sizeof work, &error) == DSM_OK && calls == before && n1 == count + 60000);
+      s[0].size = sizeof big; /* too long for a work area: said, not allocated */
+      CHECK(dsm__tok_chat(&tok, s, 1, DSM_THINK_FREE, ids, MOST, &count, &inside, work, 300000, &error) == DSM_E_CONTEXT && calls == before && strstr(error.text, "100000")); }
     shut();
     start_chat("deepseek-v3", "{{'" USER "'}}{{'" ASSISTANT "<think>\\n'}}{{'" EOS "'}} content.split('</think>')[-1]"); CHECK(open_own() == DSM_OK && tok.family == DSM_TEMPLATE_R1 && tok.reasons);
     CHECK(page(m, 4, DSM_THINK_FREE, BOS "Be kind." USER "Hi" ASSISTANT "\n\nYo" EOS USER "Bye" ASSISTANT "<think>\n") && inside && specials() == 7);
