@@ -251,7 +251,8 @@ int main(int argc, char **argv) {
             printf("%s (%s, %s), %.1f million parameters, %.1f active\n%s, %d thread%s, cache %s, activations %s\n\n", info.name, info.architecture, info.formats, (double)info.parameters / 1e6, (double)info.active / 1e6,
                 dsm_model_isa(model), threads, threads == 1 ? "" : "s", kv, f32 ? "f32" : "int8");
             printf("prompt      %8.1f tokens/s  (%d tokens)  %6.1f of %6.1f G multiply-adds/s %s, %.0f %%\n", prefill_tps, n_prompt, macs * prefill_tps / 1e9, (f32 ? f32_peak : int8) / 1e9, f32 ? "f32" : "int8", share * 100);
-            printf("decoding    %8.1f tokens/s  (%d tokens at depth %d)  %6.2f of %6.2f GB/s, %.0f %%\n", decode_tps, n_generated, depth, used / 1e9, bandwidth / 1e9, used / bandwidth * 100);
+            printf("decoding    %8.1f tokens/s  (%d tokens at depth %d)  %6.2f of %6.2f GB/s, %.0f %%%s\n", decode_tps, n_generated, depth, used / 1e9, bandwidth / 1e9, used / bandwidth * 100,
+                used > bandwidth ? ": this model stays in the processor's caches" : "");
             printf("            %8.1f MB read a token;  peaks: int8 %.1f, f32 %.1f G multiply-adds/s\n", bytes / 1e6, int8 / 1e9, f32_peak / 1e9);
             printf("load        %8.1f ms, first token after %.1f ms\n", load * 1e3, to_first * 1e3);
             printf("longest stage %6.2f ms, with a budget %.2f ms\n", (double)stats.longest_stage_us / 1e3, (double)timed.longest_stage_us / 1e3);
