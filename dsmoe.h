@@ -64,13 +64,14 @@
    Any mix of these tensor types: F32 F16 BF16 Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 Q2_K Q3_K Q4_K Q5_K Q6_K IQ4_NL IQ4_XS MXFP4; one file or shards.
    Tokenisers: byte-level BPE (deepseek-llm, deepseek-coder, deepseek-v3, qwen2, llama-bpe, gpt-2) and SentencePiece.
 
-   BUILD SWITCHES (define to 1 before the include)                              saves
-   DSMOE_SCALAR_ONLY   no SIMD                                                  time and size: see README
-   DSMOE_NO_AVX2       x86: nothing between plain C and AVX-512
-   DSMOE_NO_AVX512     x86: no VNNI and no 512-bit passes
-   DSMOE_NO_NEON       aarch64: plain C
+   BUILD SWITCHES (define to 1 before the include)                              x86-64, gcc 12, -O2: seconds to compile, text
+   (none)                                                                       30 s, 740 KB
+   DSMOE_SCALAR_ONLY   no SIMD                                                   9 s, 270 KB; many times slower
+   DSMOE_NO_AVX2       x86: plain C only                                         9 s, 270 KB
+   DSMOE_NO_AVX512     x86: nothing beyond AVX2 and AVX-VNNI                    17 s, 520 KB
+   DSMOE_NO_NEON       aarch64: plain C only
    DSMOE_NO_DOTPROD    aarch64: plain NEON only
-   DSMOE_NO_THREADS    no pool, no pthread; the host's jobs still work          libpthread
+   DSMOE_NO_THREADS    no pool, no pthread; the host's jobs still work
    DSMOE_HEADER_NAME   not a switch: "the name of this file", if you renamed it (the kernels include it again, once per instruction set)
    Processors without a fused multiply-add (x86 before 2013) run the plain C pass through libm's fmaf: the same bits, very slowly.
 
