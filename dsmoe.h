@@ -323,7 +323,7 @@ typedef enum dsm_activations { DSM_ACTIVATIONS_INT8 = 0, DSM_ACTIVATIONS_F32 = 1
 
 typedef struct dsm_session_desc {
     int context;                 /* tokens; 0: min(the model's, 4096). May exceed the trained one (a warning) */
-    int chunk;                   /* tokens of a prompt computed together; 0: 256 */
+    int chunk;                   /* tokens of a prompt computed together, at most 4096; 0: 256 */
     dsm_kv kv;
     dsm_activations activations;
     int exact;                   /* 1: the same bits also for a prompt fed in pieces of any size */
