@@ -2639,16 +2639,16 @@ OUT void K(gqa_scores)(int kv, const uint8_t *keys, int dims, int t0, int t1, co
 /* 16 lanes, f16 rows of whole 64s: while 64 columns of 24 rows are multiplied, the next ones (from `next`) become floats in `b` */
 OUT void K(mla_step)(const float *q, int lanes, const float *w, float *out, int add, const uint8_t *next, size_t stride, float *b) {
     Reals c[DSM__K_TURN];
-    UNROLL for (int r = 0; r < 24; r++) c[r] = add ? K(fld)(out + r * DSM__K_LANES) : K(fset)(0);
+    UNROLL for (int r = 0; r < 24; r++) c[r] = add ? K(fld)(out + r * 16) : K(fset)(0);
     for (int i = 0; i < 64; i += 2) { /* 24 x 64 floats are 96 vectors: 3 in 2 steps */
         K(fst)(b + 16 * i, K(fh)(next + (size_t)(i / 4) * stride + i % 4 * 32)); K(fst)(b + 16 * i + 16, K(fh)(next + (size_t)(i / 4) * stride + i % 4 * 32 + 32));
         K(fst)(b + 1024 + 8 * i, K(fh)(next + (size_t)(16 + i / 8) * stride + i / 2 % 4 * 32));
         UNROLL for (int j = 0; j < 2; j++, q += lanes) {
             const Reals x = K(fld)(q); UNROLL for (int r = 0; r < 24; r++) c[r] = K(fma)(x, K(fset)(w[64 * r + i + j]), c[r]); } }
-    UNROLL for (int r = 0; r < 24; r++) K(fst)(out + r * DSM__K_LANES, c[r]); }
+    UNROLL for (int r = 0; r < 24; r++) K(fst)(out + r * 16, c[r]); }
 /* all whole groups of 24 tokens; returns where the rest begins */
 OUT int K(mla_run)(const uint8_t *rows, size_t stride, int both, int t0, int t1, const float *q, int lanes, int n, float by, float *s, long lds) {
-    float a[2][DSM__K_TURN * 64], c[DSM__K_TURN * DSM__K_LANES]; int now = 0, t = t0;
+    float a[2][DSM__K_TURN * 64], c[DSM__K_TURN * 16]; int now = 0, t = t0;
     if (t1 - t0 >= 24) for (int i = 0; i < 24; i++) K(floats)(rows + (size_t)(t + i) * stride, 64, a[0] + 64 * i, DSM__K_F16);
     for (; t1 - t >= 24; t += 24) {
         const uint8_t *p = rows + (size_t)t * stride;
@@ -2656,7 +2656,7 @@ OUT int K(mla_run)(const uint8_t *rows, size_t stride, int both, int t0, int t1,
             const uint8_t *next = e + 64 < both ? p + (e + 64) * 2 : t1 - t >= 48 ? p + 24 * stride : p;
             for (int i = 0; i < 24; i++) { const uint8_t *z = p + (size_t)(24 + i) * stride + e * 2; __builtin_prefetch(z, 0, 2); __builtin_prefetch(z + 64, 0, 2); }
             K(mla_step)(q + e * (long)lanes, lanes, a[now], c, e > 0, next, stride, a[now ^ 1]); }
-        K(turned)(c, DSM__K_LANES, 24, n, by, s + t, lds); }
+        K(turned)(c, 16, 24, n, by, s + t, lds); }
     return t; }
 #endif
 /* Lanes are queries. 24 tokens at a time: 64 columns of their rows become floats, and those weigh the queries' columns. */
