@@ -5396,10 +5396,8 @@ DSM__FN dsm_status dsm__arch_open(dsm__arch *m, const dsm__file *f, const dsm_al
 /* The cache. Its layout is in the room kern, whose kernels read it ("The caches"); here are the rows: written, and read back. Test: tests/floats.c */
 DSM__FN int dsm__kv_form(dsm_kv kv, dsm_activations activations) { /* DSM__K_SCORE_*: how scores are computed */
     return kv == DSM_KV_Q8_0 && activations == DSM_ACTIVATIONS_INT8 ? DSM__K_SCORE_Q8_INT8 : (int)kv; }
-/* Bytes of one KV head's keys or values, or of MLA's rows, for n tokens; keys come in whole blocks of 16. */
+/* Bytes of one KV head's keys for n tokens, in whole blocks of 16. */
 DSM__FN uint64_t dsm__kv_key_bytes(int kv, int dims, uint64_t n) { return (n + 15) / 16 * dsm__k_key_block_bytes(kv, dims); }
-DSM__FN uint64_t dsm__kv_value_bytes(int kv, int dims, uint64_t n) { return n * dsm__k_value_row_bytes(kv, dims); }
-DSM__FN uint64_t dsm__kv_latent_bytes(int kv, int latent, int rope, uint64_t n) { return n * dsm__k_latent_row_bytes(kv, latent, rope); }
 /* Writers and readers of token t's row, from and to dims floats. A writer returns 0 for NaN or infinity where it rounds to int8; f16 saturates. */
 DSM__FN int dsm__kv_write_key(const dsm__kernels *k, int kv, uint8_t *keys, int dims, int t, const float *from) {
     uint8_t *p = keys + (size_t)(t / 16) * dsm__k_key_block_bytes(kv, dims); const int lane = t % 16;
@@ -7394,11 +7392,9 @@ DSMOE_API void dsm_session_stats_reset(dsm_session *session) { if (session) mems
 DSMOE_API const char *dsm_format_name(int i) { return i >= 0 && i < DSM__FMT_COUNT ? dsm__fmts[i].name : NULL; }
 DSM__FN dsm_status dsm__desk_format(const char *name, size_t n, int *fmt, dsm_error *error) {
     if (!name) return dsm__err(error, DSM__ERR_ARGUMENT, dsm__s("format"), dsm__s("is NULL"));
-    for (*fmt = 0; *fmt < DSM__FMT_COUNT; ++*fmt)
-        if (dsm__str_is(dsm__str_of(name), dsm__fmts[*fmt].name)) {
-            if (n % (size_t)dsm__fmts[*fmt].unit) return dsm__err(error, DSM__ERR_ROW, dsm__u(n), dsm__s(name), dsm__i(dsm__fmts[*fmt].unit));
-            return DSM_OK; }
-    return dsm__err(error, DSM__ERR_FORMAT_NAME, dsm__s(name));
+    if ((*fmt = dsm__fmt_of_name(name)) < 0) return dsm__err(error, DSM__ERR_FORMAT_NAME, dsm__s(name));
+    if (n % (size_t)dsm__fmts[*fmt].unit) return dsm__err(error, DSM__ERR_ROW, dsm__u(n), dsm__s(name), dsm__i(dsm__fmts[*fmt].unit));
+    return DSM_OK;
 }
 DSMOE_API dsm_status dsm_format_bytes(const char *format, size_t n, size_t *bytes, dsm_error *error) {
     int fmt; dsm_status status = dsm__desk_format(format, n, &fmt, error);
